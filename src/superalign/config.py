@@ -1,0 +1,107 @@
+"""Frozen, typed settings: unknown keys are refused with the nearest valid name; the digest names the result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from superalign.errors import ConfigError, did_you_mean
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: the text that is hashed. NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+class Config(BaseModel):
+    """Base of all settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], where: str | None = None) -> Self:
+        """Build from plain data.
+
+        Raises:
+            ConfigError: on the first bad key or value, with the nearest valid name.
+        """
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise _explain(cls, error, where) from None
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the resolved settings."""
+        return digest(self.model_dump(mode="json"))
+
+
+class Component(Config):
+    """A part that is chosen by name and whose fields are its parameters.
+
+    Written as text it is `name`, `name:argument` or `name,key=value,...` (`hf:./folder,layer=6`);
+    in YAML also as a mapping with the key `name`.
+    """
+
+    name: ClassVar[str]
+    argument: ClassVar[str | None] = None
+    """The field that takes what stands after the colon of `name:argument`."""
+
+    def spec(self) -> dict[str, Any]:
+        """Return the resolved parameters, name included, as plain data."""
+        return {"name": self.name, **self.model_dump(mode="json")}
+
+    def __str__(self) -> str:
+        head = f"{self.name}:{getattr(self, self.argument)}" if self.argument else self.name
+        changed = self.model_dump(mode="json", exclude_defaults=True)
+        changed.pop(self.argument or "", None)
+        return ",".join([head, *(f"{key}={_plain(value)}" for key, value in changed.items())])
+
+
+def parse_spec(text: str) -> tuple[str, str | None, dict[str, str]]:
+    """Split `name:argument,key=value` into name, argument and parameters.
+
+    A comma starts a parameter only when a `key=` follows, so file names may hold commas.
+    """
+    head, *pairs = re.split(r",(?=\s*[A-Za-z_]\w*\s*=)", text.strip())
+    name, colon, argument = head.partition(":")
+    parameters = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        parameters[key.strip()] = value.strip()
+    return name.strip(), argument.strip() if colon else None, parameters
+
+
+def _plain(value: Any) -> str:
+    return "+".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _explain(cls: type[Config], error: ValidationError, where: str | None) -> ConfigError:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):
+        return cause
+    owner = getattr(cls, "name", cls.__name__)
+    if first["type"] == "extra_forbidden":
+        return ConfigError(
+            f"unknown setting '{path[-1]}' for {owner}",
+            where=where,
+            fix=did_you_mean(path[-1], cls.model_fields),
+        )
+    if first["type"] == "missing":
+        return ConfigError(f"{owner} needs the setting '{path[-1]}'", where=where)
+    return ConfigError(
+        f"setting '{'.'.join(path)}' of {owner}: {first['msg'].removeprefix('Value error, ')}",
+        where=where,
+        why=f"got {first['input']!r}" if path and not isinstance(first["input"], dict) else None,
+    )

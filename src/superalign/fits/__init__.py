@@ -1,0 +1,1 @@
+"""The fits: one variant, one file."""

@@ -1,0 +1,57 @@
+"""Labels are class probabilities with a weight for each item and the name of who gave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from superalign.errors import DataError
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Noisy or true supervision of n items over k classes.
+
+    Args:
+        probs: float32 [n, k], rows sum to 1.
+        weight: float32 [n], not negative.
+        by: who gave them, for the record.
+    """
+
+    probs: FloatArray
+    weight: FloatArray
+    by: str
+
+    def __post_init__(self) -> None:
+        if self.probs.ndim != 2 or self.weight.shape != self.probs.shape[:1]:
+            raise DataError(f"labels by {self.by}: shapes {self.probs.shape} and {self.weight.shape} do not fit")
+        if not np.isfinite(self.probs).all() or not np.isfinite(self.weight).all():
+            raise DataError(f"labels by {self.by} hold NaN or infinity")
+        if (self.probs < 0).any() or not np.allclose(self.probs.sum(1), 1, atol=1e-3):
+            raise DataError(f"labels by {self.by} are not probabilities: rows must sum to 1")
+        if (self.weight < 0).any():
+            raise DataError(f"labels by {self.by} hold a negative weight")
+
+    @classmethod
+    def soft(cls, probs: FloatArray, by: str) -> Labels:
+        """Probabilities with equal weights."""
+        probs = np.asarray(probs, dtype=np.float32)
+        return cls(probs, np.ones(len(probs), dtype=np.float32), by)
+
+    @classmethod
+    def hard(cls, classes: IntArray, k: int, by: str) -> Labels:
+        """One-hot labels from class indices [n]."""
+        return cls.soft(np.eye(k, dtype=np.float32)[classes], by)
+
+    def __len__(self) -> int:
+        return len(self.probs)
+
+    @property
+    def argmax(self) -> IntArray:
+        """The class each item is given, int64 [n]."""
+        return np.argmax(self.probs, axis=1)

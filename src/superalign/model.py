@@ -1,0 +1,97 @@
+"""A Model is anything that answers: here with features; some can be trained."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from superalign.config import Component
+from superalign.errors import ModelError
+from superalign.registry import Registry, chosen
+from superalign.task import Text
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FloatArray = npt.NDArray[np.float32]
+Progress = Callable[[int, int, int], None]
+"""Called with (items done, items in all, tokens done)."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Hidden states of n texts.
+
+    Args:
+        layers: for each layer asked for, float32 [n, d].
+        truncated: for each text, whether it was cut at the model's length limit.
+        tokens: for each text, the real tokens read; padding is not counted.
+    """
+
+    layers: Mapping[int, FloatArray]
+    truncated: Sequence[bool]
+    tokens: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A trainable network: `module(input_ids=, attention_mask=)` returns hidden states as `.last_hidden_state`."""
+
+    module: nn.Module
+    width: int
+    tokenize: Callable[[Sequence[Text]], tuple[list[list[int]], int]]
+    """Token ids of each text, and how many texts were cut at the length limit."""
+    pool: Callable[[Any, Any], Any]
+    """(hidden [n, t, d], attention mask [n, t]) -> [n, d]."""
+    pad_id: int
+
+
+class Model(Component, ABC):
+    """Base of the models. Building one reads no weights; the first use does."""
+
+    trainable: ClassVar[bool] = False
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of all that decides the features of a text: weights, tokenizer, pooling, precision.
+
+        Raises:
+            ModelError: the model is not there and cannot be fetched.
+        """
+
+    @abstractmethod
+    def depth(self) -> int:
+        """Return the number of layers; layer 0 is the embedding, `depth()` the last."""
+
+    @abstractmethod
+    def chosen_layer(self) -> int:
+        """Return the layer whose hidden states are this model's features."""
+
+    @abstractmethod
+    def features(self, texts: Sequence[Text], layers: Sequence[int], progress: Progress | None = None) -> Features:
+        """Compute hidden states; layers above the highest one asked for are not computed."""
+
+    def backbone(self) -> Backbone:
+        """Load the network for training, truncated at `chosen_layer`.
+
+        Raises:
+            ModelError: this kind of model cannot be trained.
+        """
+        raise ModelError(f"{self} cannot be fine-tuned", fix="use fit 'probe', or a transformer model")
+
+    def check_layer(self, layer: int) -> int:
+        """Return `layer` (negative counts from the top) or raise ModelError when there is none such."""
+        depth = self.depth()
+        actual = layer + depth + 1 if layer < 0 else layer
+        if not 0 <= actual <= depth:
+            raise ModelError(f"{self} has layers 0 to {depth}, not {layer}")
+        return actual
+
+
+models: Registry[Model] = Registry("model", "superalign.models", Model)
+ModelChoice = Annotated[Model, *chosen(models)]

@@ -1,0 +1,1 @@
+"""The objectives: one variant, one file."""

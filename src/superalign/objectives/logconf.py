@@ -1,0 +1,55 @@
+"""Auxiliary confidence loss: trust the supervisor less and the student's own hard guesses more, as training goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from superalign.objective import Objective, objectives
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@objectives.register("logconf", "aux-confidence")
+class AuxiliaryConfidence(Objective):
+    """(1 - a) CE(f, weak) + a CE(f, hard guess of f), with a rising linearly to `alpha` over the warm-up.
+
+    The hard guess is thresholded so that, over the batch, each class is guessed as often as the weak labels name it:
+    argmax_k (p_k - t_k), t_k the (1 - prior_k) quantile of p_k. For two classes this is the paper's 1[p > t];
+    the form for k classes is our reading.
+    """
+
+    source: ClassVar[str] = "Burns et al. 2023 (arXiv 2312.09390), equation 1 and appendix A.4"
+
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Final weight of the student's own guesses; the paper takes 0.75 for its largest students."""
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of the steps over which the weight rises from 0."""
+
+    def batch_context(self, probs: Tensor, labels: Tensor) -> Tensor:
+        """Return the threshold of each class, [..., k]."""
+        import torch
+
+        prior = labels.mean(-2)  # [..., k]
+        ranked = probs.sort(-2).values  # [..., n, k], ascending
+        n = probs.shape[-2]
+        position = ((1 - prior) * n).round().clamp(0, n)  # items below the threshold
+        below = ranked.gather(-2, (position - 1).clamp(min=0).long().unsqueeze(-2)).squeeze(-2)
+        above = ranked.gather(-2, position.clamp(max=n - 1).long().unsqueeze(-2)).squeeze(-2)
+        below = torch.where(position == 0, above - 1, below)
+        above = torch.where(position == n, below + 1, above)
+        return (below + above) / 2
+
+    def __call__(self, logits: Tensor, labels: Tensor, *, progress: float, context: Tensor | None) -> Tensor:
+        """Return the cross-entropy against (1 - a) y + a onehot(hard guess), the guess detached."""
+        import torch
+
+        log_p = logits.log_softmax(-1)
+        p = log_p.detach().exp()
+        thresholds = self.batch_context(p, labels) if context is None else context
+        guess = (p - thresholds.unsqueeze(-2)).argmax(-1)
+        hard = torch.nn.functional.one_hot(guess, logits.shape[-1]).to(labels.dtype)
+        alpha = self.alpha * (min(1.0, progress / self.warmup) if self.warmup else 1.0)
+        return -(((1 - alpha) * labels + alpha * hard) * log_p).sum(-1)

@@ -1,0 +1,233 @@
+"""The result of a study as typed data: what results.json holds, what --json prints, and what `run` returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from superalign.config import Config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Role = Literal["weak", "student", "ceiling", "control"]
+
+
+class Interval(Config):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Row(Config):
+    """One learner of one seed, scored on the test part."""
+
+    role: Role
+    method: str
+    """Name of the objective; for the weak supervisor and the ceiling that of cross-entropy on true labels."""
+    seed: int
+    accuracy: float
+    correct: int
+    n: int
+    ece: float
+    """Expected calibration error, 15 equal-width bins of the confidence of the predicted class."""
+    label_accuracy: float | None = None
+    """Accuracy of the labels this learner was trained on (read by the metric, never by the learner)."""
+    agreement: float | None = None
+    """Share of test items where the learner and its supervisor say the same."""
+    agreement_when_right: float | None = None
+    agreement_when_wrong: float | None = None
+    n_supervisor_wrong: int | None = None
+    facts: dict[str, Any] = Field(default_factory=dict)
+    """What the training decided: regularisation, steps, early stop."""
+
+
+class Summary(Config):
+    """One role and method over all seeds; the interval is a bootstrap over test groups and seeds."""
+
+    role: Role
+    method: str
+    accuracy: Interval
+    n: int
+    seeds: int
+    ece: float
+
+
+class SeedPGR(Config):
+    """Performance gap recovered of one seed, or the reason why it is refused."""
+
+    seed: int
+    value: float | None
+    reason: str | None = None
+
+
+class PGR(Config):
+    """Performance gap recovered: (student - weak) / (ceiling - weak)."""
+
+    method: str
+    pooled: Interval | None
+    """Of the accuracies averaged over seeds; None when refused."""
+    seeds: list[SeedPGR]
+    reason: str | None = None
+    """Why no PGR is given."""
+
+
+class PairedTest(Config):
+    """Difference of accuracy between two learners on the same test items."""
+
+    a: str
+    b: str
+    difference: Interval
+    p: float
+    """Two-sided sign-flip permutation test over test groups, seeds averaged."""
+    n: int
+    groups: int
+    seeds: int
+
+
+class LayerPoint(Config):
+    """Accuracy of probes on one layer of the student model."""
+
+    layer: int
+    role: Role
+    method: str
+    accuracy: Interval
+
+
+class ReliabilityBin(Config):
+    """Items whose confidence falls into one bin, over all seeds."""
+
+    confidence: float
+    accuracy: float
+    n: int
+
+
+class Reliability(Config):
+    """Reliability curve of one role and method over all seeds."""
+
+    role: Role
+    method: str
+    ece: float
+    bins: list[ReliabilityBin]
+
+
+class DifficultyBin(Config):
+    """Accuracy on the test items whose tag falls into one bin."""
+
+    tag: str
+    low: float
+    high: float
+    role: Role
+    method: str
+    accuracy: Interval
+    n: int
+
+
+class Disagreement(Config):
+    """A test item where student and supervisor differ (first seed)."""
+
+    text: str
+    gold: str
+    supervisor: str
+    supervisor_confidence: float
+    student: str
+    student_confidence: float
+    method: str
+    student_right: bool
+
+
+class DroppedRow(Config):
+    """A row left out of the data, and why."""
+
+    where: str
+    reason: str
+
+
+class TaskFacts(Config):
+    """What was studied."""
+
+    name: str
+    version: str
+    pairwise: bool
+    classes: list[str]
+    items: int
+    groups: int
+    parts: dict[str, int]
+    """Items in supervise, transfer and test (first seed)."""
+    dropped: int
+    dropped_rows: list[DroppedRow]
+    """The first hundred."""
+    warnings: list[str]
+
+
+class ModelFacts(Config):
+    """One of the two models as it was used."""
+
+    spec: str
+    layer: int
+    depth: int
+    fingerprint: str
+    texts: int
+    truncated: int
+    """Texts cut at the model's length limit: they are scored as cut, never dropped."""
+    tokens: int
+
+
+class UnsealedRecord(Config):
+    """One reading of ground truth."""
+
+    part: str
+    reader: str
+    why: str
+    n: int
+
+
+class JobCounts(Config):
+    """How much of the run was computed and how much was already in the store."""
+
+    total: int
+    computed: int
+    reused: int
+    failed: int
+
+
+class WeakToStrongResult(Config):
+    """Everything `superalign run weak-to-strong` found; written to results.json."""
+
+    schema_version: Literal["superalign.weak-to-strong/1"] = "superalign.weak-to-strong/1"
+    study: Literal["weak-to-strong"] = "weak-to-strong"
+    config: dict[str, Any]
+    config_sha256: str
+    versions: dict[str, str]
+    seconds: float
+    task: TaskFacts
+    weak: ModelFacts
+    strong: ModelFacts
+    gap: Interval
+    """Ceiling minus weak accuracy."""
+    rows: list[Row]
+    summary: list[Summary]
+    pgr: list[PGR]
+    tests: list[PairedTest]
+    layers: list[LayerPoint]
+    reliability: list[Reliability]
+    difficulty: list[DifficultyBin]
+    disagreements: list[Disagreement]
+    unsealed: list[UnsealedRecord]
+    jobs: JobCounts
+    flags: list[str]
+    """What a reader must know before quoting a figure, such as an oracle early stop."""
+    verdict: list[str]
+    """The finding in plain sentences."""
+
+    def frame(self) -> pd.DataFrame:
+        """Return `rows` as a data frame (needs pandas)."""
+        from superalign.errors import require
+
+        require("pandas", "data")
+        import pandas as pd
+
+        return pd.DataFrame([row.model_dump() for row in self.rows])

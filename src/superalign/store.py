@@ -1,0 +1,208 @@
+"""Content-addressed artifacts: safetensors and JSON, checksums verified on read, atomic writes, never pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from superalign.config import canonical
+from superalign.errors import StoreError
+
+Array = npt.NDArray[Any]
+RECORD, TENSORS = "record.json", "tensors.safetensors"
+SCHEMA = 1
+
+
+def home() -> Path:
+    """Return the folder of models and artifacts: $SUPERALIGN_HOME, else the user's cache folder."""
+    if explicit := os.environ.get("SUPERALIGN_HOME"):
+        return Path(explicit).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "superalign"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a job leaves behind: named tensors and JSON-able facts."""
+
+    tensors: Mapping[str, Array] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """A folder of artifacts, one sub-folder a key. Safe for several processes at once.
+
+    An artifact is written beside its place and renamed into it, so a key either holds a whole artifact or nothing.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root if root is not None else home() / "store"
+        self.notices: list[str] = []
+
+    def path(self, key: str) -> Path:
+        """Return the folder of `key`, whether it exists or not."""
+        return self.root / key[:2] / key
+
+    def has(self, key: str) -> bool:
+        """Tell whether `key` is stored; its checksum is verified only on `load`."""
+        return (self.path(key) / RECORD).is_file()
+
+    def load(self, key: str) -> Artifact | None:
+        """Return the artifact, or None when there is none or it is damaged.
+
+        A damaged artifact is moved away and a notice is kept, so that the job is computed again.
+        """
+        record = self.record(key)
+        if record is None:
+            return None
+        folder, tensors = self.path(key), {}
+        if record["tensors_sha256"]:
+            try:
+                data = (folder / TENSORS).read_bytes()
+                if hashlib.sha256(data).hexdigest() != record["tensors_sha256"]:
+                    raise ValueError("checksum mismatch")
+                from safetensors.numpy import load
+
+                tensors = load(data)
+            except (OSError, ValueError) as error:
+                self._discard(key, str(error))
+                return None
+        return Artifact(tensors, record["meta"])
+
+    def record(self, key: str) -> dict[str, Any] | None:
+        """Return the JSON part of `key`, verified, without reading its tensors."""
+        folder = self.path(key)
+        try:
+            record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            seal = record.pop("sha256")
+            if seal != _sha256(record) or record["key"] != key or record["schema"] != SCHEMA:
+                raise ValueError("checksum mismatch")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._discard(key, str(error))
+            return None
+        return record
+
+    def save(self, key: str, artifact: Artifact, about: Mapping[str, Any] | None = None) -> None:
+        """Write an artifact atomically; if another process was first, theirs is kept.
+
+        Raises:
+            StoreError: the disk is full or the folder cannot be written. Nothing half-written stays.
+        """
+        place = self.path(key)
+        temporary = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        try:
+            temporary.mkdir(parents=True)
+            checksum = None
+            if artifact.tensors:
+                from safetensors.numpy import save
+
+                data = save({name: np.ascontiguousarray(value) for name, value in artifact.tensors.items()})
+                checksum = hashlib.sha256(data).hexdigest()
+                write_synced(temporary / TENSORS, data)
+            record = {
+                "schema": SCHEMA,
+                "key": key,
+                "about": dict(about or {}),
+                "meta": dict(artifact.meta),
+                "tensors_sha256": checksum,
+            }
+            text = json.dumps({**record, "sha256": _sha256(record)}, ensure_ascii=False, allow_nan=False)
+            write_synced(temporary / RECORD, text.encode())
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.rename(place)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            _sync_folder(place.parent)
+        except OSError as error:
+            raise _cannot_write(self.root, error) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield every stored key."""
+        for record in self.root.glob(f"??/*/{RECORD}"):
+            yield record.parent.name
+
+    def sweep(self) -> None:
+        """Remove what dead processes left half-written."""
+        for folder in (self.root / "tmp").glob("*-*"):
+            owner = folder.name.partition("-")[0]
+            if owner.isdigit() and not _alive(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _discard(self, key: str, why: str) -> None:
+        self.notices.append(f"artifact {key[:12]} is damaged ({why}); it is computed again")
+        shutil.rmtree(self.path(key), ignore_errors=True)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write and fsync; the caller renames."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace `path` with `text` in one step.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written; the old content stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(temporary, text.encode())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+
+
+def _sha256(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical(record).encode()).hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    if error.errno == errno.ENOSPC:
+        return StoreError(
+            "the disk is full",
+            where=str(path),
+            why="nothing half-written was kept; finished jobs are safe",
+            fix="free some space (or set SUPERALIGN_HOME to another disk) and run the same command again",
+        )
+    return StoreError("cannot write", where=str(path), why=str(error), fix="check the folder's permissions")

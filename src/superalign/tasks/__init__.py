@@ -1,0 +1,1 @@
+"""The tasks: one variant, one file."""
