@@ -109,7 +109,7 @@ class FeatureBank:
             wanted.setdefault(shard, []).append((position, row))
         out: FloatArray | None = None
         for shard, rows in wanted.items():
-            artifact = self.store.load(shard)
+            artifact = self.store.load(shard, only={str(layer)})
             if artifact is None:
                 self._forget(shard)
                 raise _DamagedShardError

@@ -6,9 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from superalign.errors import ConfigError, did_you_mean
 
@@ -26,7 +26,14 @@ def digest(value: Any) -> str:
 class Config(BaseModel):
     """Base of all settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        arbitrary_types_allowed=True,
+        validate_default=True,
+        protected_namespaces=(),
+    )
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str | None = None) -> Self:
@@ -55,6 +62,15 @@ class Component(Config):
     name: ClassVar[str]
     argument: ClassVar[str | None] = None
     """The field that takes what stands after the colon of `name:argument`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, data: Any) -> Any:
+        """Let text forms write a list as `a+b`."""
+        if not isinstance(data, dict):
+            return data
+        lists = {name for name, field in cls.model_fields.items() if get_origin(field.annotation) is tuple}
+        return {k: v.split("+") if k in lists and isinstance(v, str) else v for k, v in data.items()}
 
     def spec(self) -> dict[str, Any]:
         """Return the resolved parameters, name included, as plain data."""

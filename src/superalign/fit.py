@@ -16,7 +16,7 @@ from superalign.model import Model
 from superalign.objective import Objective
 from superalign.registry import Registry, chosen
 from superalign.store import Store
-from superalign.task import Task
+from superalign.task import Gold, Task
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -33,12 +33,14 @@ class Lesson:
         items: indices into the task's items, int64 [n].
         labels: Labels of those items, in the same order.
         seed: of data order and initialisation.
+        oracle: sealed truth of these items, given only for an oracle early stop.
     """
 
     objective: Objective
     items: IntArray
     labels: Labels
     seed: int
+    oracle: Gold | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Fit(Component, ABC):
 
     together: ClassVar[bool] = False
     """Whether all lessons on one model are solved as one problem (one job) or one by one (a job each)."""
+
+    @property
+    def wants_gold(self) -> bool:
+        """Tell whether training peeks at ground truth (an oracle early stop); such results are flagged."""
+        return False
 
     @abstractmethod
     def learn(

@@ -54,4 +54,4 @@ class Labels:
     @property
     def argmax(self) -> IntArray:
         """The class each item is given, int64 [n]."""
-        return np.argmax(self.probs, axis=1)
+        return np.asarray(self.probs.argmax(1), dtype=np.int64)

@@ -84,6 +84,14 @@ class Model(Component, ABC):
         """
         raise ModelError(f"{self} cannot be fine-tuned", fix="use fit 'probe', or a transformer model")
 
+    def at_layer(self, layer: int) -> Model:
+        """Return this model with another layer as its features."""
+        return self.model_copy(update={"layer": self.check_layer(layer)})
+
+    def prepare(self, report: Callable[[str], None]) -> None:
+        """Bring what the model needs onto this machine, telling `report` what is going on."""
+        self.fingerprint()
+
     def check_layer(self, layer: int) -> int:
         """Return `layer` (negative counts from the top) or raise ModelError when there is none such."""
         depth = self.depth()

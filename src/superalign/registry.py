@@ -7,9 +7,9 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from superalign.config import Component, parse_spec
 from superalign.errors import ConfigError, did_you_mean
@@ -23,7 +23,7 @@ class Registry(Generic[T]):
 
     Args:
         kind: the noun, for messages ("objective").
-        folder: the package whose modules are the built-in variants.
+        folder: the package whose modules, or the module which, holds the built-in variants.
         base: the class every variant derives from.
     """
 
@@ -107,7 +107,7 @@ class Registry(Generic[T]):
             return
         self._discovered = True
         package = importlib.import_module(self.folder)
-        for module in pkgutil.iter_modules(package.__path__):
+        for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             importlib.import_module(f"{self.folder}.{module.name}")
         for point in entry_points(group=ENTRY_POINTS):
             try:
@@ -121,4 +121,6 @@ def chosen(registry: Registry[Any]) -> Any:
     return (BeforeValidator(registry.build), PlainSerializer(lambda component: component.spec()))
 
 
-__all__ = ["Annotated", "Registry", "chosen"]
+def default(spec: Any) -> Any:
+    """Field default in text form: it is validated, hence built, like a user's."""
+    return Field(default=spec, validate_default=True)

@@ -82,7 +82,7 @@ class PairedTest(Config):
     b: str
     difference: Interval
     p: float
-    """Two-sided sign-flip permutation test over test groups, seeds averaged."""
+    """Two-sided, of the same bootstrap over test groups and seeds as the interval."""
     n: int
     groups: int
     seeds: int

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,26 +58,27 @@ class Store:
         """Tell whether `key` is stored; its checksum is verified only on `load`."""
         return (self.path(key) / RECORD).is_file()
 
-    def load(self, key: str) -> Artifact | None:
+    def load(self, key: str, only: Collection[str] | None = None) -> Artifact | None:
         """Return the artifact, or None when there is none or it is damaged.
 
-        A damaged artifact is moved away and a notice is kept, so that the job is computed again.
+        A damaged artifact is thrown away and a notice is kept, so that the job is computed again.
+
+        Args:
+            key: its name.
+            only: read and verify these tensors alone; the others are not touched.
         """
         record = self.record(key)
         if record is None:
             return None
-        folder, tensors = self.path(key), {}
-        if record["tensors_sha256"]:
-            try:
-                data = (folder / TENSORS).read_bytes()
-                if hashlib.sha256(data).hexdigest() != record["tensors_sha256"]:
-                    raise ValueError("checksum mismatch")
-                from safetensors.numpy import load
-
-                tensors = load(data)
-            except (OSError, ValueError) as error:
-                self._discard(key, str(error))
-                return None
+        wanted = [name for name in record["tensors"] if only is None or name in only]
+        try:
+            tensors = _read_tensors(self.path(key) / TENSORS, wanted)
+            for name in wanted:
+                if _tensor_sha256(tensors[name]) != record["tensors"][name]:
+                    raise ValueError(f"checksum mismatch of tensor '{name}'")
+        except (OSError, ValueError) as error:
+            self._discard(key, str(error))
+            return None
         return Artifact(tensors, record["meta"])
 
     def record(self, key: str) -> dict[str, Any] | None:
@@ -105,19 +106,17 @@ class Store:
         temporary = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
         try:
             temporary.mkdir(parents=True)
-            checksum = None
-            if artifact.tensors:
+            tensors = {name: np.ascontiguousarray(value) for name, value in artifact.tensors.items()}
+            if tensors:
                 from safetensors.numpy import save
 
-                data = save({name: np.ascontiguousarray(value) for name, value in artifact.tensors.items()})
-                checksum = hashlib.sha256(data).hexdigest()
-                write_synced(temporary / TENSORS, data)
+                write_synced(temporary / TENSORS, save(tensors))
             record = {
                 "schema": SCHEMA,
                 "key": key,
                 "about": dict(about or {}),
                 "meta": dict(artifact.meta),
-                "tensors_sha256": checksum,
+                "tensors": {name: _tensor_sha256(value) for name, value in tensors.items()},
             }
             text = json.dumps({**record, "sha256": _sha256(record)}, ensure_ascii=False, allow_nan=False)
             write_synced(temporary / RECORD, text.encode())
@@ -173,6 +172,24 @@ def write_atomic(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise _cannot_write(path, error) from error
+
+
+def _read_tensors(path: Path, names: Collection[str]) -> dict[str, Array]:
+    if not names:
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _tensor_sha256(value: Array) -> str:
+    seal = hashlib.sha256(f"{value.dtype.str}{value.shape}".encode())
+    seal.update(np.ascontiguousarray(value).data)
+    return seal.hexdigest()
 
 
 def _sha256(record: Mapping[str, Any]) -> str:

@@ -1,0 +1,78 @@
+"""Superalignment you can run: align a strong model with weaker supervision, and measure what was recovered.
+
+>>> from superalign import WeakToStrong, run
+>>> result = run(WeakToStrong(task="facts,cities=400", seeds=2))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from superalign.errors import SuperalignError
+    from superalign.fit import Fit, fits
+    from superalign.label import Labels
+    from superalign.model import Model, models
+    from superalign.objective import Objective, objectives
+    from superalign.result import WeakToStrongResult
+    from superalign.runs import load, resume, run
+    from superalign.store import Store
+    from superalign.studies.weak_to_strong import WeakToStrong
+    from superalign.study import Study, studies
+    from superalign.supervisor import Supervisor
+    from superalign.task import Comparison, Example, Gold, Task, TaskSource, tasks
+
+__version__ = "0.1.0"
+__all__ = [
+    "Comparison",
+    "Example",
+    "Fit",
+    "Gold",
+    "Labels",
+    "Model",
+    "Objective",
+    "Store",
+    "Study",
+    "SuperalignError",
+    "Supervisor",
+    "Task",
+    "TaskSource",
+    "WeakToStrong",
+    "WeakToStrongResult",
+    "fits",
+    "load",
+    "models",
+    "objectives",
+    "resume",
+    "run",
+    "studies",
+    "tasks",
+]
+
+_HOMES = {
+    "errors": ("SuperalignError",),
+    "fit": ("Fit", "fits"),
+    "label": ("Labels",),
+    "model": ("Model", "models"),
+    "objective": ("Objective", "objectives"),
+    "result": ("WeakToStrongResult",),
+    "runs": ("load", "resume", "run"),
+    "store": ("Store",),
+    "studies.weak_to_strong": ("WeakToStrong",),
+    "study": ("Study", "studies"),
+    "supervisor": ("Supervisor",),
+    "task": ("Comparison", "Example", "Gold", "Task", "TaskSource", "tasks"),
+}
+_WHERE = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `superalign --help` stays fast."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'superalign' has no attribute '{name}'")
+    return getattr(import_module(f"superalign.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

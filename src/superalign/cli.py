@@ -1,0 +1,302 @@
+"""The command line. Heavy modules are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from superalign.errors import ConfigError, SuperalignError, did_you_mean
+
+if TYPE_CHECKING:
+    from superalign.study import Study
+
+Handler = Callable[[argparse.Namespace], int]
+LISTS = ("studies", "tasks", "models", "objectives", "fits", "executors", "runs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code. A user's mistake is explained in a few lines, without a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = parser().parse_args(words)
+        handler: Handler = options.handler
+        return handler(options)
+    except SuperalignError as error:
+        from superalign.display import printable
+
+        lines = [printable(line) for line in str(error).splitlines()]
+        print("error: " + "\n".join(lines), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nstopped; nothing that finished is lost: the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints name the nearest valid flag or command and come as ConfigError."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, naming the nearest flag when one is unknown."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+            hint = did_you_mean(flag, known) if flag.startswith("-") else f"see {self.prog} --help"
+            raise ConfigError(f"unknown argument '{flag}' for '{self.prog}'", fix=hint)
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting; a bad choice gets the nearest valid one."""
+        for action in self._actions:
+            if "invalid choice" in message and action.choices is not None:
+                wrong = message.split("'")[1]
+                if wrong not in action.choices:
+                    raise ConfigError(f"'{self.prog}' does not know '{wrong}'", fix=did_you_mean(wrong, action.choices))
+        raise ConfigError(f"{self.prog}: {message}", fix=f"see {self.prog} --help")
+
+
+def parser() -> Parser:
+    """Return the parser of all commands."""
+    top = Parser(
+        prog="superalign",
+        description="Superalignment you can run: align a strong model with weaker supervision,\n"
+        "and measure what was recovered.",
+        epilog="example: superalign run weak-to-strong",
+    )
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    top.set_defaults(handler=_version_or_help)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+
+    def command(name: str, handler: Handler, summary: str, example: str) -> Parser:
+        added: Parser = commands.add_parser(name, help=summary, description=summary, epilog=f"example: {example}")
+        added.set_defaults(handler=handler)
+        return added
+
+    run = command("run", _run, "run a study, by name or from a config file", "superalign run weak-to-strong --seeds 3")
+    run.add_argument("what", metavar="STUDY|CONFIG.yaml", nargs="?", help="a study's name or a config file")
+    run.add_argument("rest", nargs=argparse.REMAINDER, help="settings; see superalign run STUDY --help")
+    resume = command(
+        "resume", _resume, "finish a run that was stopped", "superalign resume runs/weak-to-strong-1a2b3c4d"
+    )
+    resume.add_argument("run", metavar="RUN", help="the run's folder")
+    resume.add_argument("rest", nargs=argparse.REMAINDER, help="how to run it (--executor, --threads, --quiet, --json)")
+    show = command("show", _show, "print the result of a run", "superalign show runs/weak-to-strong-1a2b3c4d")
+    show.add_argument("run", metavar="RUN", help="the run's folder")
+    show.add_argument("--json", action="store_true", help="print results.json")
+    report = command("report", _report, "write a run's report again", "superalign report runs/weak-to-strong-1a2b3c4d")
+    report.add_argument("run", metavar="RUN", help="the run's folder")
+    report.add_argument("--out", metavar="FILE", help="where to write it (default: RUN/report.html)")
+    listing = command("ls", _ls, "list what there is", "superalign ls objectives")
+    listing.add_argument("what", nargs="?", choices=LISTS, help="what to list (default: everything but runs)")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.add_argument("--folder", default="runs", metavar="DIR", help="where runs are (default: runs)")
+    _add_models(command("models", _models_help, "fetch, list or remove the embedded models", "superalign models list"))
+    doctor = command("doctor", _doctor, "show what is installed and reachable, and what is wrong", "superalign doctor")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    return top
+
+
+def _add_models(models: Parser) -> None:
+    actions = models.add_subparsers(metavar="ACTION", parser_class=Parser)
+    fetch = actions.add_parser(
+        "fetch", help="download, check and convert a model", epilog="example: superalign models fetch smollm2"
+    )
+    fetch.add_argument("name", help="a model of 'superalign models list', or 'all' for those with open licences")
+    fetch.add_argument("--accept-terms", action="store_true", help="accept the terms of a model that has any")
+    fetch.set_defaults(handler=_models_fetch)
+    listing = actions.add_parser("list", help="list the embedded models", epilog="example: superalign models list")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(handler=_models_list)
+    remove = actions.add_parser(
+        "remove", help="delete a model from the cache", epilog="example: superalign models remove gemma3-270m"
+    )
+    remove.add_argument("name", help="a model of 'superalign models list'")
+    remove.set_defaults(handler=_models_remove)
+
+
+def _version_or_help(options: argparse.Namespace) -> int:
+    if options.version:
+        from superalign import __version__
+
+        print(__version__)
+    else:
+        parser().print_help()
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from superalign.runs import build_study, read_config
+    from superalign.study import studies
+
+    if options.what in (None, "-h", "--help"):
+        print("usage: superalign run STUDY|CONFIG.yaml [settings]\n\nstudies:")
+        for name in studies.names():
+            print(f"  {name:18} {studies.get(name).summary}\n  {'':18} example: {studies.get(name).example}")
+        return 0
+    if options.what.endswith((".yaml", ".yml", ".json")) or Path(options.what).is_file():
+        config = read_config(Path(options.what))
+        name = str(config.get("study", ""))
+    else:
+        config, name = {"study": options.what}, options.what
+    study_type = studies.get(name)
+    flags, settings = _settings(study_type, f"superalign run {options.what}", options.rest)
+    return _execute(build_study({**config, **settings}, options.what), flags, flags.out)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from superalign.errors import ResumeError
+    from superalign.runs import CONFIG, build_study, describe, read_config, refuse_change
+    from superalign.study import studies
+
+    folder = Path(options.run)
+    if not (folder / CONFIG).is_file():
+        raise ResumeError(f"no run in '{folder}'", why=f"it holds no {CONFIG}", fix="superalign ls runs")
+    config = read_config(folder / CONFIG)
+    study = build_study(config, str(folder / CONFIG))
+    flags, settings = _settings(studies.get(study.name), "superalign resume RUN", options.rest)
+    refuse_change(describe(study), describe(build_study({**config, **settings})), folder)
+    return _execute(study, flags, folder)
+
+
+def _settings(
+    study: type[Study[Any, Any]], program: str, words: list[str]
+) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Parse the flags of a study: one for each of its fields, and those that say how to run it."""
+    flags = Parser(prog=program, description=study.__doc__, epilog=f"example: {study.example}")
+    fields = flags.add_argument_group("settings (they decide the results)")
+    for name, field in study.model_fields.items():
+        many = isinstance(field.default, tuple)
+        text = " ".join(map(str, field.default)) if many else field.default
+        fields.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            nargs="+" if many else None,
+            metavar=name.upper(),
+            help=f"{' '.join((field.description or '').split())} Default: {text}".replace("%", "%%"),
+        )
+    how = flags.add_argument_group("how to run it (no influence on the results)")
+    how.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/STUDY-DIGEST)")
+    how.add_argument("--executor", default="in-process", help="in-process, or pool,workers=N (default: in-process)")
+    how.add_argument("--threads", type=int, metavar="N", help="threads a process (default: all usable cores)")
+    how.add_argument("--quiet", action="store_true", help="no progress")
+    how.add_argument("--json", action="store_true", help="print the result as JSON")
+    found = flags.parse_args(words)
+    return found, {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
+
+
+def _execute(study: Study[Any, Any], flags: argparse.Namespace, out: Any) -> int:
+    import contextlib
+    import os
+
+    from superalign.display import watch
+    from superalign.executor import executors
+    from superalign.runs import run
+
+    if flags.threads is not None:
+        if flags.threads < 1:
+            raise ConfigError(f"--threads {flags.threads}: at least 1")
+        os.environ["SUPERALIGN_THREADS"] = str(flags.threads)
+    executor = executors.build(flags.executor)
+    view = watch(quiet=flags.quiet)
+    paths: list[str] = []
+
+    def listen(event: str, /, **facts: Any) -> None:
+        if event == "done":
+            paths.append(facts["report"])
+        view(event, **facts)
+
+    with view if hasattr(view, "__enter__") else contextlib.nullcontext():
+        result = run(study, out=out, executor=executor, listen=listen)
+    _print_result(result, flags.json)
+    if not flags.json and not flags.quiet:
+        print(f"\nreport: {paths[-1]}")
+    return 0
+
+
+def _print_result(result: Any, as_json: bool) -> None:
+    if as_json:
+        print(result.model_dump_json(indent=2))
+        return
+    from rich.console import Console
+
+    from superalign.report import summary
+
+    Console().print(summary(result))
+
+
+def _show(options: argparse.Namespace) -> int:
+    from superalign.runs import load
+
+    _print_result(load(options.run), options.json)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from superalign.report import write_report
+    from superalign.runs import REPORT, load
+
+    path = Path(options.out) if options.out else Path(options.run) / REPORT
+    write_report(load(options.run), path)
+    print(path)
+    return 0
+
+
+def _ls(options: argparse.Namespace) -> int:
+    from superalign.listing import listing, print_listing
+
+    print_listing(listing(options.what, options.folder), as_json=options.json)
+    return 0
+
+
+def _models_help(options: argparse.Namespace) -> int:
+    return main(["models", "--help"])
+
+
+def _models_fetch(options: argparse.Namespace) -> int:
+    from superalign.fetch import CATALOG, fetch
+
+    names = [name for name, card in CATALOG.items() if not card.terms] if options.name == "all" else [options.name]
+    for name in names:
+        path = fetch(name, accept_terms=options.accept_terms, report=lambda text: print(text, file=sys.stderr))
+        print(path)
+    return 0
+
+
+def _models_list(options: argparse.Namespace) -> int:
+    from superalign.listing import embedded_models, print_listing
+
+    print_listing({"embedded models": embedded_models()}, as_json=options.json)
+    return 0
+
+
+def _models_remove(options: argparse.Namespace) -> int:
+    from superalign.fetch import remove
+
+    print("removed" if remove(options.name) else f"{options.name} is not in the cache")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from superalign.doctor import examine, print_findings
+
+    findings = examine()
+    print_findings(findings, as_json=options.json)
+    return 0 if all(finding.ok is not False for finding in findings) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""What a person sees while a run goes on: a live view on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+from superalign.job import Listener
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+EVERY = 5.0  # seconds between plain progress lines
+
+
+def printable(text: object) -> str:
+    """Return text with control characters (terminal escapes among them) made visible."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(text))
+
+
+class Rate:
+    """Items and tokens a second of one job, and when it will be done."""
+
+    def __init__(self) -> None:
+        self.start, self.done, self.total, self.tokens = time.perf_counter(), 0, 0, 0
+
+    def update(self, done: int = 0, total: int = 0, tokens: int = 0, **_: Any) -> None:
+        """Take one progress event."""
+        self.done, self.total, self.tokens = done, total, tokens
+
+    def __str__(self) -> str:
+        seconds = max(time.perf_counter() - self.start, 1e-6)
+        parts = [f"{self.done:,}/{self.total:,}"]
+        if self.tokens:
+            parts.append(f"{self.tokens / seconds:,.0f} tok/s")
+        if self.done and self.done < self.total:
+            parts.append(f"ETA {seconds / self.done * (self.total - self.done):.0f} s")
+        return ", ".join(parts)
+
+
+class Plain:
+    """One line an event."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream, self.start = stream or sys.stderr, time.perf_counter()
+        self.rates: dict[str, Rate] = {}
+        self.said = 0.0
+        self.reused = 0
+
+    def __call__(self, event: str, /, **facts: Any) -> None:
+        """Print what matters of one event."""
+        job = facts.get("job", "")
+        if event == "preparing":
+            self._say(facts["text"])
+        elif event == "planned":
+            self._say(f"{facts['jobs']} jobs, {facts['stored']} of them already in the store")
+        elif event == "started":
+            self.rates[job], self.said = Rate(), time.perf_counter()
+            self._say(facts["title"])
+        elif event == "progress":
+            self.rates.setdefault(job, Rate()).update(**facts)
+            if time.perf_counter() - self.said > EVERY:
+                self.said = time.perf_counter()
+                self._say(f"  {facts['title']}: {self.rates[job]}")
+        elif event == "finished" and facts["seconds"] > 1:
+            self._say(f"  done in {facts['seconds']:.1f} s: {facts['title']}")
+        elif event in ("notice", "failed", "skipped"):
+            self._say(f"{event}: {facts.get('text') or facts.get('title')}")
+            if error := facts.get("error"):
+                self._say(f"  {error.strip().splitlines()[-1]}")
+
+    def _say(self, text: str) -> None:
+        print(f"[{time.perf_counter() - self.start:6.1f} s] {printable(text)}", file=self.stream, flush=True)
+
+
+class Live:
+    """A bar for the run and one for each job at work."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.bars: dict[str, TaskID] = {}
+        self.rates: dict[str, Rate] = {}
+        self.whole: TaskID | None = None
+        self.failed = 0
+
+    def __enter__(self) -> Live:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, event: str, /, **facts: Any) -> None:
+        """Show one event."""
+        job = facts.get("job", "")
+        if event == "preparing":
+            self._line(facts["text"])
+        elif event == "planned":
+            self.whole = self.progress.add_task("jobs", total=facts["jobs"], rate="")
+        elif event == "started":
+            self.rates[job] = Rate()
+            self.bars[job] = self.progress.add_task(printable(facts["title"]), total=None, rate="")
+        elif event == "progress" and job in self.bars:
+            self.rates[job].update(**facts)
+            done, total = facts.get("done", 0), facts.get("total")
+            self.progress.update(self.bars[job], completed=done, total=total, rate=str(self.rates[job]))
+        elif event in ("finished", "reused", "failed", "skipped"):
+            self._ended(event, job, facts)
+        if event == "notice":
+            self._line(f"notice: {facts['text']}")
+
+    def _ended(self, event: str, job: str, facts: dict[str, Any]) -> None:
+        if job in self.bars:
+            self.progress.remove_task(self.bars.pop(job))
+        if event in ("failed", "skipped"):
+            self.failed += 1
+            self._line(f"{event}: {facts['title']}")
+        if self.whole is not None:
+            rate = f"{self.failed} failed" if self.failed else ""
+            self.progress.update(self.whole, advance=1, rate=rate)
+
+    def _line(self, text: str) -> None:
+        self.progress.console.print(printable(text), markup=False, highlight=False)
+
+
+def watch(*, quiet: bool) -> Listener:
+    """Return the view that fits where standard error goes."""
+    if quiet:
+        return _nothing
+    return Live() if sys.stderr.isatty() else Plain()
+
+
+def _nothing(event: str, /, **facts: Any) -> None:
+    """Show nothing."""

@@ -1,0 +1,340 @@
+"""From predictions to a WeakToStrongResult: the only place where the test part's truth is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from superalign import metric, result
+from superalign.job import Job
+from superalign.metric import Bootstrap, Bounds, Metric
+from superalign.model import Model
+from superalign.result import Interval, Role, WeakToStrongResult
+from superalign.steps import part_of
+from superalign.study import Conduct, Fetch
+from superalign.task import PARTS, Gold, Task, recorded_unsealings, split
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+DIFFICULTY_BINS = 5
+EXAMPLES = 40
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One learner: which row of which job's predictions is its, and which labels it learned from."""
+
+    role: Role
+    method: str
+    seed: int
+    job: Job
+    row: int
+    labels: Job
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a weak-to-strong study leaves to be scored."""
+
+    items: Job
+    gold: Job
+    features: Mapping[str, Job]
+    cells: list[Cell]
+    layers: Mapping[int, list[Cell]]
+    shares: tuple[int, int, int]
+    models: Mapping[str, Model]
+    flags: list[str] = field(default_factory=list)
+
+
+class TestScore(Metric):
+    """Scores predictions on the test part."""
+
+
+class LabelScore(Metric):
+    """Scores the labels that learners were given; no learner sees this."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Predictions of one role and method on the test part: probs [seeds, n, k], correct [seeds, n]."""
+
+    role: Role
+    method: str
+    cells: list[Cell]
+    probs: FloatArray
+    correct: BoolArray
+
+    @property
+    def said(self) -> IntArray:
+        """Predicted classes, [seeds, n]."""
+        return np.asarray(self.probs.argmax(-1), dtype=np.int64)
+
+
+def evaluate(evidence: Evidence, fetch: Fetch, conduct: Conduct) -> WeakToStrongResult:
+    """Score all learners; every reading of the truth is in the result's record."""
+    with recorded_unsealings() as unsealed:
+        return _Scorer(evidence, fetch).conclude(conduct, unsealed)
+
+
+class _Scorer:
+    def __init__(self, evidence: Evidence, fetch: Fetch) -> None:
+        self.evidence, self.fetch = evidence, fetch
+        self.task = Task.from_meta(fetch(evidence.items).meta)
+        self.labels = fetch(evidence.gold).tensors["labels"]
+        self.test = split(self.task, evidence.shares, 0).test
+        self.truth = TestScore().truth(Gold(self.labels[self.test], "test"))
+        self.groups = np.array(self.task.groups())[self.test]
+        self.seeds = len({cell.seed for cell in evidence.cells})
+        self.bootstrap = Bootstrap(self.groups, self.seeds)
+        self.scores = list(self._scored(evidence.cells))
+        self.by_role = {
+            role: [s for s in self.scores if s.role == role] for role in ("weak", "student", "ceiling", "control")
+        }
+        self.weak, self.ceiling, self.control = (self.by_role[role][0] for role in ("weak", "ceiling", "control"))
+        self.students = self.by_role["student"]
+
+    def conclude(self, conduct: Conduct, unsealed: Sequence[tuple[str, str, str, int]]) -> WeakToStrongResult:
+        from superalign.verdict import verdict
+
+        gap = self.bootstrap.mean(self.ceiling.correct.astype(float) - self.weak.correct)
+        summary, pgr, tests = self.summary(), self.pgr(), self.tests()
+        rows = self.rows()
+        at_chance = self.control_at_chance()
+        return WeakToStrongResult(
+            config=conduct.config,
+            config_sha256=conduct.config_sha256,
+            versions=conduct.versions,
+            seconds=conduct.seconds,
+            task=self.task_facts(),
+            weak=self.model_facts("weak"),
+            strong=self.model_facts("strong"),
+            gap=_interval(gap),
+            rows=rows,
+            summary=summary,
+            pgr=pgr,
+            tests=tests,
+            layers=list(self.layers()),
+            reliability=[self.reliability(scores) for scores in self.scores],
+            difficulty=list(self.difficulty()),
+            disagreements=self.disagreements(),
+            unsealed=_merged([*conduct.unsealed, *unsealed]),
+            jobs=result.JobCounts(**conduct.counts),
+            flags=[*self.evidence.flags, *at_chance[1]],
+            verdict=verdict(summary, pgr, tests, at_chance[0]),
+        )
+
+    def rows(self) -> list[result.Row]:
+        return [self._row(scores, number) for scores in self.scores for number in range(len(scores.cells))]
+
+    def summary(self) -> list[result.Summary]:
+        return [
+            result.Summary(
+                role=s.role,
+                method=s.method,
+                accuracy=_interval(self.bootstrap.mean(s.correct)),
+                n=len(self.test),
+                seeds=len(s.cells),
+                ece=metric.expected_calibration_error(s.probs, s.correct),
+            )
+            for s in self.scores
+        ]
+
+    def pgr(self) -> list[result.PGR]:
+        found = []
+        single = Bootstrap(self.groups, 1)
+        for s in self.students:
+            pooled = metric.performance_gap_recovered(
+                self.weak.correct, s.correct, self.ceiling.correct, self.bootstrap
+            )
+            seeds = []
+            for number, cell in enumerate(s.cells):
+                one = metric.performance_gap_recovered(
+                    self.weak.correct[number], s.correct[number], self.ceiling.correct[number], single
+                )
+                value = one.bounds.value if one.bounds else None
+                seeds.append(result.SeedPGR(seed=cell.seed, value=value, reason=one.reason))
+            bounds = _interval(pooled.bounds) if pooled.bounds else None
+            found.append(result.PGR(method=s.method, pooled=bounds, seeds=seeds, reason=pooled.reason))
+        return found
+
+    def tests(self) -> list[result.PairedTest]:
+        pairs = [(s, self.weak) for s in self.students] + [(b, a) for a, b in combinations(self.students, 2)]
+        return [self._paired(a, b) for a, b in pairs]
+
+    def layers(self) -> Iterator[result.LayerPoint]:
+        for layer, cells in self.evidence.layers.items():
+            for s in self._scored(cells):
+                bounds = _interval(self.bootstrap.mean(s.correct))
+                yield result.LayerPoint(layer=layer, role=s.role, method=s.method, accuracy=bounds)
+
+    def reliability(self, s: Scores) -> result.Reliability:
+        bins = [
+            result.ReliabilityBin(confidence=b.confidence, accuracy=b.accuracy, n=b.n)
+            for b in metric.reliability(s.probs, s.correct)
+        ]
+        ece = metric.expected_calibration_error(s.probs, s.correct)
+        return result.Reliability(role=s.role, method=s.method, ece=ece, bins=bins)
+
+    def difficulty(self) -> Iterator[result.DifficultyBin]:
+        tags = [self.task.items[i].tags for i in self.test]
+        numeric = [name for name, value in tags[0].items() if isinstance(value, int | float)]
+        for name in numeric:
+            values = np.array([float(tag.get(name, np.nan)) for tag in tags])
+            if np.isnan(values).any() or len(np.unique(values)) < 2 * DIFFICULTY_BINS:
+                continue
+            for low, high, inside in metric.quantile_bins(values, DIFFICULTY_BINS):
+                for s in self.scores:
+                    yield result.DifficultyBin(
+                        tag=name,
+                        low=low,
+                        high=high,
+                        role=s.role,
+                        method=s.method,
+                        accuracy=_interval(self.bootstrap.mean(s.correct, inside)),
+                        n=int(inside.sum()),
+                    )
+
+    def disagreements(self) -> list[result.Disagreement]:
+        """Return items of the first seed, half of them won by the student and half lost, surest first."""
+        weak, found = self.weak, list[result.Disagreement]()
+        for s in self.students:
+            differ = np.flatnonzero(s.said[0] != weak.said[0])
+            sure = differ[np.argsort(-s.probs[0, differ].max(-1), kind="stable")]
+            right = s.correct[0]
+            quota = EXAMPLES // (2 * len(self.students)) or 1
+            for i in [*sure[right[sure]][:quota], *sure[~right[sure]][:quota]]:
+                found.append(self._disagreement(s, int(i)))
+        return found
+
+    def control_at_chance(self) -> tuple[str, list[str]]:
+        """Say whether the random-label control scores what its own guesses would by luck."""
+        bounds = self.bootstrap.mean(self.control.correct)
+        k = len(self.task.classes)
+        true = np.bincount(self.truth, minlength=k) / len(self.truth)
+        guessed = np.bincount(self.control.said.ravel(), minlength=k) / self.control.said.size
+        chance = float((true * guessed).sum())
+        said = f"the random-label control scores {bounds.value:.1%} [{bounds.low:.1%}, {bounds.high:.1%}]"
+        if bounds.low <= chance <= bounds.high:
+            return f"{said}, at chance ({chance:.1%})", []
+        flag = f"{said}, not at chance ({chance:.1%}): something other than the labels' meaning is learnt"
+        return flag, [flag]
+
+    def task_facts(self) -> result.TaskFacts:
+        task, parts = self.task, split(self.task, self.evidence.shares, 0)
+        return result.TaskFacts(
+            name=task.name,
+            version=task.version,
+            pairwise=task.pairwise,
+            classes=list(task.classes),
+            items=len(task.items),
+            groups=len(set(task.groups())),
+            parts={name: len(part) for name, part in zip(PARTS, parts, strict=True)},
+            dropped=len(task.dropped),
+            dropped_rows=[result.DroppedRow(where=row.where, reason=row.reason) for row in task.dropped[:100]],
+            warnings=list(task.warnings),
+        )
+
+    def model_facts(self, role: str) -> result.ModelFacts:
+        if job := self.evidence.features.get(role):
+            return result.ModelFacts.model_validate(self.fetch(job).meta)
+        model = self.evidence.models[role]
+        cells = [cell for cell in self.evidence.cells if (cell.role == "weak") == (role == "weak")]
+        facts = self.fetch(cells[0].job).meta["facts"][cells[0].row]
+        return result.ModelFacts(
+            spec=str(model),
+            layer=facts.get("layer", model.chosen_layer()),
+            depth=model.depth(),
+            fingerprint=model.fingerprint(),
+            texts=len(self.task.texts()),
+            truncated=facts.get("truncated", 0),
+            tokens=facts.get("tokens", 0),
+        )
+
+    def _of(self, role: str) -> list[Scores]:
+        return [s for s in self.scores if s.role == role]
+
+    def _scored(self, cells: list[Cell]) -> Iterator[Scores]:
+        named: dict[tuple[Role, str], list[Cell]] = {}
+        for cell in cells:
+            named.setdefault((cell.role, cell.method), []).append(cell)
+        for (role, method), mine in named.items():
+            probs = np.stack([self.fetch(cell.job).tensors["probs"][cell.row][self.test] for cell in mine])
+            yield Scores(role, method, mine, probs, probs.argmax(-1) == self.truth)
+
+    def _row(self, s: Scores, number: int) -> result.Row:
+        cell, correct = s.cells[number], s.correct[number]
+        with_supervisor: dict[str, float | int | None] = {}
+        if s.role != "weak":
+            compared = metric.agreement(s.said[number], self.weak.said[number], self.truth)
+            with_supervisor = {
+                "agreement": compared.overall,
+                "agreement_when_right": compared.when_right,
+                "agreement_when_wrong": compared.when_wrong,
+                "n_supervisor_wrong": compared.n_wrong,
+            }
+        return result.Row(
+            role=s.role,
+            method=s.method,
+            seed=cell.seed,
+            accuracy=float(correct.mean()),
+            correct=int(correct.sum()),
+            n=len(correct),
+            ece=metric.expected_calibration_error(s.probs[number], correct),
+            label_accuracy=self._label_accuracy(cell),
+            facts=dict(self.fetch(cell.job).meta["facts"][cell.row]),
+            **with_supervisor,
+        )
+
+    def _label_accuracy(self, cell: Cell) -> float:
+        part = "supervise" if cell.role == "weak" else "transfer"
+        rows = part_of(split(self.task, self.evidence.shares, cell.seed), part)
+        given = self.fetch(cell.labels).tensors["probs"][cell.seed][rows].argmax(-1)
+        return float((given == LabelScore().truth(Gold(self.labels[rows], part))).mean())
+
+    def _paired(self, a: Scores, b: Scores) -> result.PairedTest:
+        tested = metric.paired_test(a.correct, b.correct, self.bootstrap)
+        return result.PairedTest(
+            a=_name(a),
+            b=_name(b),
+            difference=_interval(tested.difference),
+            p=tested.p,
+            n=len(self.test),
+            groups=self.bootstrap.n_groups,
+            seeds=self.seeds,
+        )
+
+    def _disagreement(self, s: Scores, i: int) -> result.Disagreement:
+        texts = self.task.items[self.test[i]].texts()
+        text = "  |  ".join(" ".join(filter(None, one)) for one in texts)
+        classes, weak = self.task.classes, self.weak
+        return result.Disagreement(
+            text=text,
+            gold=classes[self.truth[i]],
+            supervisor=classes[weak.said[0, i]],
+            supervisor_confidence=float(weak.probs[0, i].max()),
+            student=classes[s.said[0, i]],
+            student_confidence=float(s.probs[0, i].max()),
+            method=s.method,
+            student_right=bool(s.correct[0, i]),
+        )
+
+
+def _name(s: Scores) -> str:
+    return "weak" if s.role == "weak" else s.method
+
+
+def _interval(bounds: Bounds) -> Interval:
+    return Interval(value=bounds.value, low=bounds.low, high=bounds.high)
+
+
+def _merged(unsealed: Sequence[tuple[str, str, str, int]]) -> list[result.UnsealedRecord]:
+    """Return one record a part, reader and reason, with the items read in all."""
+    total: dict[tuple[str, str, str], int] = {}
+    for part, reader, why, n in unsealed:
+        total[part, reader, why] = total.get((part, reader, why), 0) + n
+    return [result.UnsealedRecord(part=p, reader=r, why=w, n=n) for (p, r, w), n in sorted(total.items())]

@@ -1,0 +1,230 @@
+"""Linear probes on frozen features: every learner of a study solved as one batched problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from superalign.bank import FeatureBank
+from superalign.errors import DataError
+from superalign.fit import Fit, Learned, Lesson, Report, fits
+from superalign.model import Model
+from superalign.objective import Objective
+from superalign.store import Store
+from superalign.task import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@fits.register("probe")
+class Probe(Fit):
+    """A linear head on one layer's features, which are computed once and kept.
+
+    Features are standardised on the training items. All heads - objectives, seeds, strengths of regularisation -
+    take full-batch Newton steps with the fixed curvature bound of Boehning (1992), which fits every objective. The
+    regularisation is chosen on held-out labels of the learner's own kind (weak labels for a student), then the head
+    is trained on all its items.
+
+    A Comparison's features are the difference of its two responses', without centring or bias, so that swapping the
+    responses swaps the probabilities.
+    """
+
+    together: ClassVar[bool] = True
+
+    steps: Annotated[int, Field(ge=1)] = 100
+    """Full-batch steps; schedules such as logconf's run over them."""
+    l2: tuple[Annotated[float, Field(gt=0)], ...] = (0.03, 0.1, 0.3, 1.0)
+    """Strengths of the penalty l2/2 |w|^2 next to the mean loss, standardised features."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the groups whose labels choose among the strengths."""
+
+    def learn(
+        self,
+        model: Model,
+        task: Task,
+        lessons: Sequence[Lesson],
+        predict: Sequence[IntArray],
+        *,
+        store: Store,
+        report: Report,
+    ) -> list[Learned]:
+        """Train one head a lesson; see Fit.learn."""
+        from superalign.models._torch import use_threads
+
+        use_threads()
+        x = item_features(model, task, model.chosen_layer(), store, report)
+        groups = np.array(task.groups())
+        heads = solve(self, x, groups, lessons, pairwise=task.pairwise)
+        return [Learned(head.predict(x[rows]), head.facts) for head, rows in zip(heads, predict, strict=True)]
+
+
+def item_features(model: Model, task: Task, layer: int, store: Store, report: Report) -> FloatArray:
+    """Return one row an item, float32 [n, d]: an Example's features, a Comparison's difference (second - first)."""
+    bank = FeatureBank(store, model)
+    looked = bank.features(
+        task.texts(), [layer], lambda done, total, tokens: report(done=done, total=total, tokens=tokens)
+    )
+    for notice in bank.notices:
+        report(note=notice)
+    values = looked.layers[layer]
+    return values[1::2] - values[0::2] if task.pairwise else values
+
+
+class Head:
+    """A trained probe.
+
+    Args:
+        weight: [d, c] on raw features, c = classes, or 1 for comparisons.
+        bias: [c].
+        facts: what the training decided.
+    """
+
+    def __init__(self, weight: FloatArray, bias: FloatArray, facts: dict[str, float | int | str]) -> None:
+        self.weight, self.bias, self.facts = weight, bias, facts
+
+    def predict(self, x: FloatArray) -> FloatArray:
+        """Return class probabilities, float32 [n, k], of features [n, d]."""
+        z = x.astype(np.float64) @ self.weight + self.bias
+        if z.shape[1] == 1:
+            z = np.concatenate([-z / 2, z / 2], axis=1)
+        z -= z.max(1, keepdims=True)
+        p = np.exp(z)
+        return np.asarray(p / p.sum(1, keepdims=True), dtype=np.float32)
+
+
+def solve(
+    probe: Probe, x: FloatArray, groups: npt.NDArray[np.str_], lessons: Sequence[Lesson], *, pairwise: bool
+) -> list[Head]:
+    """Choose the regularisation of every lesson on held-out labels, then train its head on all its items."""
+    kept, held = zip(*(_hold_out(lesson, groups, probe.validation) for lesson in lessons), strict=True)
+    strengths = list(probe.l2)
+    if len(strengths) > 1:
+        trials = [(lesson, rows, l2) for lesson, rows in zip(lessons, kept, strict=True) for l2 in strengths]
+        tried = _train(probe, x, trials, pairwise=pairwise)
+        best = []
+        for number, (lesson, rows) in enumerate(zip(lessons, held, strict=True)):
+            mine = tried[number * len(strengths) : (number + 1) * len(strengths)]
+            scores = [_score(head, x, lesson, rows) for head in mine]
+            best.append(strengths[int(np.argmin(scores))])
+    else:
+        best = strengths * len(lessons)
+    final = [(lesson, np.arange(len(lesson.items)), l2) for lesson, l2 in zip(lessons, best, strict=True)]
+    return _train(probe, x, final, pairwise=pairwise)
+
+
+def _hold_out(lesson: Lesson, groups: npt.NDArray[np.str_], share: float) -> tuple[IntArray, IntArray]:
+    """Split a lesson's rows by group into those trained on and those held out."""
+    mine = groups[lesson.items]
+    names = np.unique(mine)
+    if len(names) < 5:
+        raise DataError(f"only {len(names)} groups to learn from", fix="give the task more rows, or other shares")
+    chosen = np.random.default_rng(lesson.seed).permutation(names)[: max(1, round(len(names) * share))]
+    out = np.isin(mine, chosen)
+    return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def _score(head: Head, x: FloatArray, lesson: Lesson, rows: IntArray) -> float:
+    """Cross-entropy of the head against the held-out labels it was given."""
+    p = head.predict(x[lesson.items[rows]])
+    return float(-(lesson.labels.probs[rows] * np.log(np.maximum(p, 1e-9))).sum(1).mean())
+
+
+def _train(probe: Probe, x: FloatArray, trials: list[tuple[Lesson, IntArray, float]], *, pairwise: bool) -> list[Head]:
+    """Train one head a trial (lesson, its rows to use, strength); trials on the same rows share one problem."""
+    problems: dict[bytes, list[int]] = {}
+    for number, (lesson, rows, _) in enumerate(trials):
+        problems.setdefault(lesson.items[rows].tobytes(), []).append(number)
+    heads: list[Head | None] = [None] * len(trials)
+    for numbers in problems.values():
+        for number, head in zip(numbers, _solve_shared(probe, x, [trials[n] for n in numbers], pairwise), strict=True):
+            heads[number] = head
+    return [head for head in heads if head is not None]
+
+
+def _solve_shared(
+    probe: Probe, x: FloatArray, trials: list[tuple[Lesson, IntArray, float]], pairwise: bool
+) -> list[Head]:
+    """Train heads that share their training items: logits of all of them are one matrix product a step."""
+    import torch
+
+    lesson, rows, _ = trials[0]
+    raw = torch.from_numpy(x[lesson.items[rows]])
+    n, k = len(raw), lesson.labels.probs.shape[1]
+    mean = torch.zeros(raw.shape[1]) if pairwise else raw.mean(0)
+    scale = (raw - mean).square().mean(0).sqrt()
+    scale = torch.where(scale > 1e-6 * scale.max().clamp(min=1e-12), scale, torch.inf)  # constant columns: no say
+    z = (raw - mean) / scale  # [n, d]
+
+    columns, bound = (1, 0.25) if pairwise else (k, 0.5)  # bound: of the Hessian of cross-entropy in the logits
+    l2 = torch.tensor([strength for _, _, strength in trials])  # [m]
+    newton = _inverse_bounds(z, bound, l2)  # [m, d, d]
+    labels = torch.stack([torch.from_numpy(lesson.labels.probs[rows]) for lesson, rows, _ in trials])  # [m, n, k]
+    weight = torch.stack([torch.from_numpy(lesson.labels.weight[rows]) for lesson, rows, _ in trials])  # [m, n]
+    weight = weight / weight.sum(1, keepdim=True)
+    objectives = _by_objective([lesson.objective for lesson, _, _ in trials])
+
+    w = torch.zeros(len(trials), z.shape[1], columns)
+    b = torch.zeros(len(trials), columns)
+    for number in range(probe.steps):
+        flat = z @ w.transpose(0, 1).flatten(1)  # [n, m * c]
+        scores = (flat.view(n, len(trials), columns).transpose(0, 1) + b[:, None]).requires_grad_()
+        logits = torch.cat([-scores / 2, scores / 2], -1) if pairwise else scores
+        losses = [
+            (weight[which] * objective(logits[which], labels[which], progress=number / probe.steps, context=None)).sum()
+            for objective, which in objectives
+        ]
+        (gradient,) = torch.autograd.grad(torch.stack(losses).sum(), scores)  # [m, n, c]
+        pulled = (z.T @ gradient.transpose(0, 1).flatten(1)).view(-1, len(trials), columns).transpose(0, 1)
+        w = w - newton @ (pulled + l2[:, None, None] * w)
+        if not pairwise:
+            b = b - gradient.sum(1) / bound
+    return _heads(w, b, mean, scale, trials)
+
+
+def _inverse_bounds(z: Tensor, bound: float, l2: Tensor) -> Tensor:
+    """Return (bound z'z/n + l2)^-1 for each strength, [m, d, d]: a Newton step that never overshoots."""
+    import torch
+
+    gram = bound * (z.T @ z) / len(z)
+    eye = torch.eye(len(gram))
+    found = {
+        strength: torch.cholesky_inverse(torch.linalg.cholesky(gram + strength * eye))
+        for strength in l2.unique().tolist()
+    }
+    return torch.stack([found[strength] for strength in l2.tolist()])
+
+
+def _by_objective(each: list[Objective]) -> list[tuple[Objective, list[int]]]:
+    """Group heads by objective, so that each objective is evaluated once a step for all its heads."""
+    found: dict[str, tuple[Objective, list[int]]] = {}
+    for number, objective in enumerate(each):
+        found.setdefault(str(objective), (objective, []))[1].append(number)
+    return list(found.values())
+
+
+def _heads(
+    w: Tensor, b: Tensor, mean: Tensor, scale: Tensor, trials: list[tuple[Lesson, IntArray, float]]
+) -> list[Head]:
+    """Turn weights [m, d, c] on standardised features into weights on raw ones."""
+    import torch
+
+    if not bool(torch.isfinite(w).all()):
+        raise DataError("a probe diverged: its features or labels hold NaN or infinity")
+    raw = w.double() / scale.double()[:, None]
+    bias = b.double() - torch.einsum("d,mdc->mc", mean.double(), raw)
+    return [
+        Head(
+            raw[number].numpy(),
+            bias[number].numpy(),
+            {"l2": strength, "items": len(rows), "objective": str(lesson.objective)},
+        )
+        for number, (lesson, rows, strength) in enumerate(trials)
+    ]

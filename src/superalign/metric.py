@@ -1,0 +1,216 @@
+"""Measures with intervals: accuracy, calibration, agreement, performance gap recovered, paired tests.
+
+Arrays are [seeds, items]; related items share a group and are resampled together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from superalign.task import Gold, GoldReader
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+LEVEL = 0.95
+REPLICATES = 4000
+
+
+class Metric(GoldReader):
+    """Reads ground truth of any part in order to score what others said."""
+
+    gold_parts: ClassVar[frozenset[str]] = frozenset({"supervise", "transfer", "test"})
+
+    def truth(self, gold: Gold) -> IntArray:
+        """Unseal for scoring."""
+        return gold.unseal(self, "to score predictions")
+
+
+class Bounds(NamedTuple):
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Bin(NamedTuple):
+    """One bin of a reliability curve."""
+
+    confidence: float
+    accuracy: float
+    n: int
+
+
+def reliability(probs: FloatArray, correct: BoolArray, bins: int = 15) -> list[Bin]:
+    """Group predictions by the confidence of the predicted class.
+
+    Args:
+        probs: [..., k] class probabilities.
+        correct: [...] whether the predicted class is the true one.
+        bins: number of equal-width bins over [0, 1]; empty ones are left out.
+    """
+    confidence = probs.max(-1).ravel()
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    hit = correct.ravel()
+    return [
+        Bin(float(confidence[inside].mean()), float(hit[inside].mean()), int(inside.sum()))
+        for inside in (which == b for b in range(bins))
+        if inside.any()
+    ]
+
+
+def expected_calibration_error(probs: FloatArray, correct: BoolArray, bins: int = 15) -> float:
+    """Mean gap of confidence and accuracy over bins, weighted by items (Guo et al. 2017, equation 3)."""
+    curve = reliability(probs, correct, bins)
+    n = sum(b.n for b in curve)
+    return float(sum(abs(b.confidence - b.accuracy) * b.n for b in curve) / n)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often a learner says what its supervisor says, by whether the supervisor is right."""
+
+    overall: float
+    when_right: float | None
+    when_wrong: float | None
+    n_wrong: int
+
+
+def agreement(student: IntArray, supervisor: IntArray, truth: IntArray) -> Agreement:
+    """Compare predicted classes [n]; a share over no items is None."""
+    same, right = student == supervisor, supervisor == truth
+    return Agreement(
+        float(same.mean()),
+        float(same[right].mean()) if right.any() else None,
+        float(same[~right].mean()) if (~right).any() else None,
+        int((~right).sum()),
+    )
+
+
+class Bootstrap:
+    """Resamples test groups and seeds together, so that every figure of a study shares the same replicates.
+
+    A plain bootstrap over few seeds is too sure of itself: its spread is sqrt((S-1)/S) of the true one, and it knows
+    no t distribution. The seeds' weights are therefore spread by sqrt(S/(S-1)) t_{S-1}/z, which is 1.58 for 5 seeds.
+
+    Args:
+        groups: group of each test item, [n].
+        seeds: number of seeds; with one, only groups are resampled.
+        replicates: bootstrap replicates.
+        seed: of the resampling.
+    """
+
+    def __init__(self, groups: npt.ArrayLike, seeds: int, replicates: int = REPLICATES, seed: int = 0) -> None:
+        _, self._group = np.unique(np.asarray(groups), return_inverse=True)
+        self.n_groups = int(self._group.max()) + 1
+        rng = np.random.default_rng(seed)
+        self._groups = rng.multinomial(self.n_groups, np.full(self.n_groups, 1 / self.n_groups), replicates)
+        drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), replicates) / seeds
+        self._seeds = 1 / seeds + small_sample_factor(seeds) * (drawn - 1 / seeds)
+        self._sizes = self._sum_groups(np.ones((1, len(self._group))))[0]
+
+    def means(self, scores: npt.ArrayLike, where: BoolArray | None = None) -> FloatArray:
+        """Return the replicates of the mean score, float [replicates].
+
+        Args:
+            scores: [seeds, n].
+            where: [n] restricts the mean to some items.
+        """
+        values = np.atleast_2d(np.asarray(scores, dtype=np.float64))
+        sizes = self._sizes
+        if where is not None:
+            values = values * where
+            sizes = self._sum_groups(where[None].astype(np.float64))[0]
+        totals = self._sum_groups(values)  # [seeds, groups]
+        seeds = self._seeds if len(values) > 1 else np.ones((len(self._groups), 1))
+        summed = np.einsum("bs,bs->b", seeds, self._groups @ totals.T)
+        count = self._groups @ sizes
+        return np.asarray(np.divide(summed, count, out=np.full(len(count), np.nan), where=count > 0))
+
+    def mean(self, scores: npt.ArrayLike, where: BoolArray | None = None) -> Bounds:
+        """Return the mean score [seeds, n] with its percentile interval."""
+        values = np.atleast_2d(np.asarray(scores, dtype=np.float64))
+        value = values.mean() if where is None else values[:, where].mean()
+        return interval(float(value), self.means(scores, where))
+
+    def _sum_groups(self, values: FloatArray) -> FloatArray:
+        return np.stack([np.bincount(self._group, row, self.n_groups) for row in values])
+
+
+def interval(value: float, replicates: FloatArray) -> Bounds:
+    """Percentile interval of bootstrap replicates; NaN replicates (empty resamples) are left out."""
+    tail = (1 - LEVEL) / 2
+    low, high = np.nanquantile(replicates, [tail, 1 - tail])
+    return Bounds(value, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """Performance gap recovered, or why it is refused."""
+
+    bounds: Bounds | None
+    reason: str | None = None
+
+
+def performance_gap_recovered(
+    weak: npt.ArrayLike, student: npt.ArrayLike, ceiling: npt.ArrayLike, bootstrap: Bootstrap
+) -> Recovered:
+    """PGR = (student - weak) / (ceiling - weak), Burns et al. 2023 (arXiv 2312.09390), section 3.
+
+    The arguments are correctness [seeds, n]. It is refused when the interval of ceiling - weak reaches 0: the ratio
+    of anything to noise is noise.
+    """
+    w, s, c = (np.atleast_2d(np.asarray(x, dtype=np.float64)) for x in (weak, student, ceiling))
+    gap = bootstrap.mean(c - w)
+    if gap.low <= 0:
+        return Recovered(
+            None,
+            f"ceiling - weak is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]: within noise, no gap to recover",
+        )
+    value = float((s.mean() - w.mean()) / gap.value)
+    gaps = bootstrap.means(c - w)
+    ratios = np.divide(bootstrap.means(s - w), gaps, out=np.full(len(gaps), np.nan), where=gaps > 0)
+    return Recovered(interval(value, ratios))
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Difference of two learners on the same items, with its interval and p-value."""
+
+    difference: Bounds
+    p: float
+
+
+def paired_test(a: npt.ArrayLike, b: npt.ArrayLike, bootstrap: Bootstrap) -> Paired:
+    """Test whether two learners are right equally often, both correctness [seeds, n] on the same items.
+
+    The p-value is two-sided and of the same bootstrap as the interval: the share of replicates that stray from the
+    observed difference by at least its size; the observed one counts, so p is never 0.
+    """
+    difference = np.atleast_2d(np.asarray(a, dtype=np.float64)) - np.atleast_2d(np.asarray(b, dtype=np.float64))
+    bounds = bootstrap.mean(difference)
+    strays = np.abs(bootstrap.means(difference) - bounds.value) >= abs(bounds.value) - 1e-12
+    return Paired(bounds, float((strays.sum() + 1) / (len(strays) + 1)))
+
+
+def small_sample_factor(seeds: int) -> float:
+    """How much wider than a plain bootstrap's the spread over few seeds must be."""
+    if seeds < 2:
+        return 1.0
+    from scipy.stats import norm, t
+
+    tail = (1 + LEVEL) / 2
+    return float(np.sqrt(seeds / (seeds - 1)) * t.ppf(tail, seeds - 1) / norm.ppf(tail))
+
+
+def quantile_bins(values: FloatArray, bins: int) -> list[tuple[float, float, BoolArray]]:
+    """Cut items into bins of about equal size by `values` [n]: (lowest, highest, which items), ties kept together."""
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
+    which = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
+    found = [which == b for b in range(max(len(edges) - 1, 1))]
+    return [(float(values[w].min()), float(values[w].max()), w) for w in found if w.any()]

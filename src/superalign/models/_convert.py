@@ -1,0 +1,76 @@
+"""From GGUF to bf16 safetensors, once: run as a process of its own, so that its memory and its chatter end with it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from superalign.errors import ModelError, require
+
+_BAR = re.compile(r"(\d+)/(\d+) \[")
+
+
+def convert(gguf: Path, out: Path, progress: Callable[[int, int], None]) -> None:
+    """Write the model and tokenizer of a GGUF file to `out` in transformers' format, in a child process.
+
+    Args:
+        gguf: the file.
+        out: a new folder.
+        progress: called with (tensors done, tensors).
+
+    Raises:
+        MissingExtraError: torch, transformers or gguf is not installed.
+        ModelError: the conversion failed; its last lines are shown.
+    """
+    for module in ("torch", "transformers", "gguf"):
+        require(module, "local")
+    command = [sys.executable, "-P", "-m", __name__, str(gguf), str(out)]
+    quietly = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    said, says = os.pipe()
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=says,
+        env={**os.environ, **quietly},
+    )
+    os.close(says)
+    tail = b""
+    try:
+        while chunk := os.read(said, 4096):
+            tail = (tail + chunk)[-4096:]
+            for done, total in _BAR.findall(chunk.decode("utf-8", "replace")):
+                progress(int(done), int(total))
+        process.wait()
+    finally:
+        os.close(said)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if process.returncode:
+        last = "\n    ".join(tail.decode("utf-8", "replace").strip().splitlines()[-6:])
+        cause = f"killed by signal {-process.returncode}" if process.returncode < 0 else "it failed"
+        raise ModelError(f"{gguf.name} could not be converted", why=f"{cause}; the last lines:\n    {last}")
+
+
+def _main(gguf: Path, out: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from superalign.models._torch import use_threads
+
+    use_threads()
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+    model.hf_quantizer = None  # a model read from GGUF refuses to be saved while it remembers that
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.to(torch.bfloat16).save_pretrained(out)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(out)
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), Path(sys.argv[2]))

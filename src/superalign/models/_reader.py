@@ -1,0 +1,95 @@
+"""From a Text to token ids: chat template, length limit, and what was cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from superalign.errors import ModelError
+from superalign.task import Text
+
+Chat = Literal["auto", "always", "never"]
+
+
+class Reader:
+    """Turns texts into token ids as one model reads them.
+
+    A plain text longer than the limit loses its end; a prompt with a response loses its beginning,
+    because the response is what is judged.
+
+    Args:
+        tokenizer: of transformers.
+        limit: most tokens of a text.
+        chat: whether texts go through the chat template.
+        name: of the model, for messages.
+    """
+
+    def __init__(self, tokenizer: Any, limit: int, chat: Chat, name: str) -> None:
+        self.tokenizer, self.limit, self.chat, self.name = tokenizer, limit, chat, name
+        self.pad_id: int = _first(tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+        self._lone_id: int = _first(tokenizer.bos_token_id, tokenizer.eos_token_id, self.pad_id)
+        if chat == "always" and not tokenizer.chat_template:
+            raise ModelError(f"{name} has no chat template", fix="chat=auto or chat=never")
+
+    def __call__(self, texts: Sequence[Text]) -> tuple[list[list[int]], list[bool]]:
+        """Return the token ids of each text (never empty) and whether it was cut."""
+        groups: dict[tuple[bool, bool], list[int]] = {}
+        for index, text in enumerate(texts):
+            groups.setdefault((self._templated(text), text.response is not None), []).append(index)
+        ids: list[list[int]] = [[] for _ in texts]
+        cut = [False] * len(texts)
+        for (templated, keep_end), indices in groups.items():
+            strings = [self._string(texts[index], templated) for index in indices]
+            for index, tokens in zip(indices, self._encode(strings, special=not templated), strict=True):
+                cut[index] = len(tokens) > self.limit
+                ids[index] = self._fit(tokens, keep_end, special=not templated) or [self._lone_id]
+        return ids, cut
+
+    def _templated(self, text: Text) -> bool:
+        if self.chat == "never" or not self.tokenizer.chat_template:
+            return False
+        return self.chat == "always" or text.response is not None
+
+    def _string(self, text: Text, templated: bool) -> str:
+        if not templated:
+            return clean("\n".join(part for part in text if part))
+        messages = [{"role": "user", "content": clean(text.prompt)}]
+        if text.response is not None:
+            messages.append({"role": "assistant", "content": clean(text.response)})
+        from jinja2 import TemplateError
+
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False))
+        except TemplateError as error:
+            why = f"its template says: {error}"
+            raise ModelError(f"the chat template of {self.name} fails", why=why, fix="chat=never") from error
+
+    def _encode(self, strings: list[str], *, special: bool) -> list[list[int]]:
+        encoded = self.tokenizer(strings, add_special_tokens=special, truncation=False, verbose=False)
+        return [list(ids) for ids in encoded["input_ids"]]
+
+    def _fit(self, ids: list[int], keep_end: bool, *, special: bool) -> list[int]:
+        """Cut to the limit; the special tokens that open and close a text stay."""
+        excess = len(ids) - self.limit
+        if excess <= 0:
+            return ids
+        opening, closing = self._specials(ids, special)
+        if keep_end:
+            return ids[:opening] + ids[opening + excess :]
+        end = len(ids) - closing
+        return ids[: end - excess] + ids[end:]
+
+    def _specials(self, ids: list[int], special: bool) -> tuple[int, int]:
+        known = {self.tokenizer.bos_token_id, self.tokenizer.cls_token_id}
+        opening = int(ids[0] in known)
+        added = self.tokenizer.num_special_tokens_to_add(pair=False) if special else opening
+        return opening, added - opening
+
+
+def _first(*ids: int | None) -> int:
+    return next(token for token in ids if token is not None)
+
+
+def clean(text: str) -> str:
+    """Return the text with lone surrogates, which no tokenizer takes, replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")

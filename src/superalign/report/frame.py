@@ -1,0 +1,84 @@
+"""The frame of a panel: title, what it shows, its key, the drawing, what is left out, and its numbers as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from superalign.report import svg, words
+from superalign.report.chart import Spec
+from superalign.report.markup import Child, Column, Markup, tag
+from superalign.report.overview import beside, legend
+from superalign.report.series import Book, Key
+from superalign.result import Interval, Role, WeakToStrongResult
+
+WHO = Column("Role and method")
+Rows = list[list[Child]]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Frames the panels of one result.
+
+    Args:
+        result: what they show.
+        book: how each role and method is drawn.
+        draws: whether figures can be drawn; without, the tables stand open in their place.
+    """
+
+    result: WeakToStrongResult
+    book: Book
+    draws: bool
+
+    def name(self, role: Role, method: str) -> str:
+        """Return what a role and method is called."""
+        return self.book[role, method].label
+
+    def panel(
+        self,
+        name: str,
+        title: str,
+        what: str,
+        spec: Spec,
+        counts: str,
+        data: Markup,
+        keys: list[Key] | None = None,
+        after: Markup | None = None,
+        pgr: bool = False,
+    ) -> Markup:
+        """Return a framed figure.
+
+        Args:
+            name: id of the panel, and a word no other figure has.
+            title: its heading.
+            what: how to read it.
+            spec: the figure.
+            counts: what it counts, for the line that says what it leaves out.
+            data: its numbers.
+            keys: roles and methods to explain, where the figure does not name them itself.
+            after: what stands below.
+            pgr: whether the figure is about the PGR.
+        """
+        caption = tag("figcaption", tag("h3", title), tag("p", what, class_="what"))
+        key = legend([self.book[k] for k in dict.fromkeys(keys)]) if keys and self.draws else None
+        figure = tag("figure", caption, key, self.draw(name, title, spec))
+        left_out = beside(self.result, counts, pgr)
+        return tag("section", figure, left_out, self.numbers(data), after, class_="panel", id=name)
+
+    def draw(self, name: str, title: str, spec: Spec) -> Markup | None:
+        """Return the drawing, or None when figures cannot be drawn."""
+        label = f"{title}. The table below holds its numbers."
+        return svg.draw(spec, name, label) if self.draws else None
+
+    def numbers(self, data: Markup) -> Markup:
+        """Return the table behind a figure, closed unless it stands in for the figure."""
+        return tag("details", tag("summary", "Numbers"), data, open=not self.draws)
+
+
+def numbers(*names: str) -> list[Column]:
+    """Return columns of numbers."""
+    return [Column(name, number=True) for name in names]
+
+
+def share(figure: Interval) -> tuple[str, str]:
+    """Return the two cells of a share: its value and its interval."""
+    return words.percent(figure.value), words.percents(figure)

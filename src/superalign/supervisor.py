@@ -1,0 +1,53 @@
+"""A Supervisor is anything that labels: a weak model, an oracle, a control."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from superalign.label import Labels
+from superalign.task import Gold, GoldReader
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Supervisor(GoldReader):
+    """Base of the supervisors: they may read gold of the supervise part, and of no other."""
+
+    gold_parts: ClassVar[frozenset[str]] = frozenset({"supervise"})
+
+
+class GroundTruth(Supervisor):
+    """Gives the truth of the supervise part: what the weak supervisor itself is trained on."""
+
+    def label(self, gold: Gold, k: int) -> Labels:
+        """Return one-hot labels of k classes."""
+        return Labels.hard(gold.unseal(self, "to train the weak supervisor"), k, type(self).__name__)
+
+
+class OracleSupervisor(Supervisor):
+    """Gives the truth of the transfer part, which no real supervisor has: for the strong ceiling only."""
+
+    gold_parts: ClassVar[frozenset[str]] = frozenset({"supervise", "transfer"})
+
+    def label(self, gold: Gold, k: int) -> Labels:
+        """Return one-hot labels of k classes."""
+        return Labels.hard(gold.unseal(self, "to train the strong ceiling"), k, type(self).__name__)
+
+
+class WeakSupervisor(Supervisor):
+    """Gives what a weak model, trained on the supervise part, says about items it never saw."""
+
+    def label(self, probs: FloatArray) -> Labels:
+        """Return soft labels from the weak model's class probabilities [n, k]."""
+        return Labels.soft(probs, type(self).__name__)
+
+
+class ShuffledSupervisor(Supervisor):
+    """The random-label control: the weak labels dealt to the wrong items, so that only their distribution is left."""
+
+    def label(self, probs: FloatArray, seed: int) -> Labels:
+        """Return the rows of `probs` [n, k] in random order."""
+        return Labels.soft(probs[np.random.default_rng(seed).permutation(len(probs))], type(self).__name__)

@@ -1,0 +1,146 @@
+"""Naming degenerate data: repeated and contradicting rows, leaks between parts, one class, too few groups."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from superalign.errors import DataError
+from superalign.task import PARTS, Comparison, Dropped, Item
+from superalign.tasks._convert import Draft
+
+MIN_GROUPS, MIN_CLASS_ROWS, RARE = 12, 6, 5
+MAX_SHARE = 0.8
+FIRST_CLAIM = ("test", "transfer", "supervise", None)
+"""The part that keeps a row when several claim it."""
+
+
+def sift(drafts: Sequence[Draft]) -> tuple[list[Draft], list[Dropped], list[str]]:
+    """Leave out rows that repeat or contradict another, or whose text or group is in a part that goes before.
+
+    Returns:
+        The drafts kept (in order), those left out with the reason, and one warning for each kind of reason.
+    """
+    reasons: dict[int, tuple[str, str]] = {}
+    first: dict[tuple[str, ...], int] = {}
+    owner: dict[str, str | None] = {}
+    for part in FIRST_CLAIM:
+        mine = [index for index, draft in enumerate(drafts) if draft.part == part]
+        for index in mine:
+            _compare(drafts, index, first, reasons)
+            held = owner.get(drafts[index].item.group, part)
+            if index not in reasons and held != part:
+                reasons[index] = "leak", f"its group is also in the {held} part"
+        owner.update({drafts[i].item.group: part for i in mine if i not in reasons})
+    kept = [draft for index, draft in enumerate(drafts) if index not in reasons]
+    dropped = [Dropped(drafts[index].where, reasons[index][1]) for index in sorted(reasons)]
+    return kept, dropped, _summary(Counter(kind for kind, _ in reasons.values()))
+
+
+def refuse_degenerate(drafts: Sequence[Draft], classes: Sequence[str], where: str) -> None:
+    """Refuse data that no split can make a study of.
+
+    Raises:
+        DataError: fewer than two classes with some rows, fewer than 12 groups, or an empty part.
+    """
+    counts = Counter(int(draft.label) for draft in drafts)
+    if sum(count >= MIN_CLASS_ROWS for count in counts.values()) < 2 and not _pairs(drafts):
+        shown = ", ".join(f"'{classes[index]}' {count:,}" for index, count in counts.most_common(4)) or "none"
+        raise DataError("the data has only one class", where=where, why=f"rows of each class: {shown}")
+    groups = len({draft.item.group for draft in drafts})
+    if groups < MIN_GROUPS:
+        raise DataError(
+            f"the data has {groups} groups of related rows; at least {MIN_GROUPS} are needed",
+            where=where,
+            why="whole groups go to one of three parts" + (f" ({len(drafts):,} rows)" if drafts else ""),
+        )
+    held = {draft.part for draft in drafts}
+    if None not in held and len(held) < len(PARTS):
+        raise DataError(f"no row is left for the {next(p for p in PARTS if p not in held)} part", where=where)
+    for part in held - {None}:
+        if len({draft.label for draft in drafts if draft.part == part}) < 2 and not _pairs(drafts):
+            raise DataError(f"the {part} part has only one class", where=where)
+
+
+def remarks(drafts: Sequence[Draft], classes: Sequence[str]) -> list[str]:
+    """Return warnings on a large majority and on rare classes."""
+    if _pairs(drafts):
+        return []
+    counts = Counter(int(draft.label) for draft in drafts)
+    index, most = counts.most_common(1)[0]
+    share, found = most / len(drafts), []
+    if share > MAX_SHARE:
+        found.append(f"class '{classes[index]}' holds {share:.0%} of the rows: to answer it always is that accurate")
+    rare = [f"'{name}' ({counts[i]})" for i, name in enumerate(classes) if counts[i] < RARE]
+    if rare:
+        found.append(f"rare classes: {', '.join(rare[:4])}{', ...' if len(rare) > 4 else ''}")
+    return found
+
+
+def telling_tags(drafts: Sequence[Draft]) -> list[str]:
+    """Return the tags whose value gives the label away: open data must not hold what gold seals."""
+    if _pairs(drafts):
+        return []
+    labels: dict[str, dict[object, set[int]]] = {}
+    for draft in drafts:
+        for tag, value in draft.item.tags.items():
+            labels.setdefault(tag, {}).setdefault(value, set()).add(int(draft.label))
+    return [tag for tag, seen in labels.items() if _tells(seen, len(drafts))]
+
+
+def _tells(seen: dict[object, set[int]], rows: int) -> bool:
+    if len(set().union(*seen.values())) < 2:
+        return False
+    if len(seen) <= rows / 4:
+        return all(len(labels) == 1 for labels in seen.values())
+    numbers: dict[int, list[float]] = {}
+    for value, labels in seen.items():
+        for label in labels:
+            if isinstance(value, int | float):
+                numbers.setdefault(label, []).append(value)
+    ranges = sorted((min(values), max(values)) for values in numbers.values())
+    return len(ranges) > 1 and all(low[1] < high[0] for low, high in pairwise(ranges))
+
+
+def _compare(
+    drafts: Sequence[Draft],
+    index: int,
+    first: dict[tuple[str, ...], int],
+    reasons: dict[int, tuple[str, str]],
+) -> None:
+    draft = drafts[index]
+    earlier = first.setdefault(_content(draft.item), index)
+    if earlier == index:
+        return
+    other = drafts[earlier]
+    if other.part != draft.part:
+        reasons[index] = "leak", f"the same text is in the {other.part} part ({other.where})"
+    elif _answer(other) == _answer(draft):
+        reasons[index] = "duplicate", f"same text as {other.where}"
+    else:
+        reasons[index] = "conflict", f"same text as {other.where}, different labels"
+        reasons.setdefault(earlier, ("conflict", f"same text as {draft.where}, different labels"))
+
+
+def _content(item: Item) -> tuple[str, ...]:
+    if isinstance(item, Comparison):
+        return (item.prompt, *sorted(item.responses))
+    return (item.prompt,) if item.response is None else (item.prompt, item.response)
+
+
+def _answer(draft: Draft) -> int | str:
+    return draft.item.responses[int(draft.label)] if isinstance(draft.item, Comparison) else draft.label
+
+
+def _summary(counts: Counter[str]) -> list[str]:
+    texts = {
+        "duplicate": "rows repeat another row; one of each was kept",
+        "conflict": "rows have the text of another row but a different label; all of them were left out",
+        "leak": "rows were left out because their text or group is also in another part",
+    }
+    return [f"{counts[kind]:,} {text}" for kind, text in texts.items() if counts[kind]]
+
+
+def _pairs(drafts: Iterable[Draft]) -> bool:
+    return any(isinstance(draft.item, Comparison) for draft in drafts)

@@ -1,0 +1,90 @@
+"""Tasks read through the `datasets` library: from the hub, or from a local folder it can load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from superalign.config import digest
+from superalign.errors import DataError, SuperalignError, did_you_mean, require
+from superalign.task import Loaded, tasks
+from superalign.tasks._files import sha256
+from superalign.tasks._read import Row
+from superalign.tasks._rows import Table, assemble
+from superalign.tasks._tabular import Tabular
+
+RULES = 1
+"""Raised when the same data set would give another task, so that stored results are not taken for new ones."""
+MEDIA = {"Image", "Audio", "Video", "Pdf", "Nifti"}
+HIDDEN = 100
+
+
+@tasks.register("hf")
+class HubData(Tabular):
+    """Examples or Comparisons from a data set of the hub or a folder: `hf:imdb`, `hf:glue,subset=rte`, `hf:./folder`.
+
+    Code that comes with a data set is never run.
+    """
+
+    argument: ClassVar[str] = "dataset"
+
+    dataset: str
+    """The id of a hub data set, or a folder of csv, jsonl or parquet files."""
+    subset: str | None = None
+    """The configuration, where a data set has several."""
+    revision: str | None = None
+    """The commit, tag or branch of a hub data set."""
+    split: str | None = None
+    """By default `train`, with its test or validation split as the test part."""
+    transfer: str | None = None
+    """The split that is the transfer part."""
+    test: str | None = None
+    """The split that is the test part."""
+
+    def load(self) -> Loaded:
+        """Load the splits.
+
+        Raises:
+            DataError: the data set cannot be loaded, or is no data for a task.
+            MissingExtraError: `datasets` is not installed.
+        """
+        require("datasets", "data")
+        splits = self._splits(_load(self.dataset, self.subset, self.revision))
+        tables = [Table(_rows(data, label), part, label) for part, label, data in splits]
+        return assemble(self.dataset, self.fingerprint()[:12], tables, self, _class_names(splits[0][2].features))
+
+    def fingerprint(self) -> str:
+        """Return a digest of the settings and of the folder's files, or of the revision that the hub serves."""
+        settings = self.model_dump(mode="json")
+        folder = Path(self.dataset)
+        if folder.is_dir():
+            settings["dataset"] = folder.resolve().name
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+            return digest([self.name, RULES, settings, [[str(p.relative_to(folder)), sha256(p)] for p in files]])
+        require("datasets", "data")
+        from datasets import load_dataset_builder
+
+        with _explained(self.dataset):
+            builder = load_dataset_builder(self.dataset, self.subset, revision=self.revision)
+        return digest([self.name, RULES, settings, builder.hash])
+
+    def _splits(self, data: Mapping[str, Any]) -> list[tuple[str | None, str, Any]]:
+        """Return (part, label for messages, rows) of each split that is used."""
+        own = self.split or ("train" if "train" in data else next(iter(data)))
+        test = self.test
+        if not test and not self.split:
+            test = next((name for name in ("test", "validation") if name != own and _usable(data.get(name))), None)
+        part = "supervise" if self.transfer and test else None
+        wanted = ((part, own), ("transfer", self.transfer), ("test", test))
+        return [(part, f"{self.dataset}/{name}", self._split(data, name)) for part, name in wanted if name]
+
+    def _split(self, data: Mapping[str, Any], name: str) -> Any:
+        base = name.partition("[")[0]
+        if base not in data:
+            raise DataError(f"there is no split '{base}'", where=self.dataset, fix=did_you_mean(base, data))
+        return data[name] if name in data else _load(self.dataset, self.subset, self.revision, split=name)
+
+
+class _explained:  # noqa: N801
+    pass

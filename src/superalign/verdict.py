@@ -1,0 +1,62 @@
+"""The finding in plain sentences: nothing is claimed that its interval does not carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from superalign.result import PGR, Interval, PairedTest, Summary
+
+
+def verdict(summary: list[Summary], pgr: list[PGR], tests: list[PairedTest], control: str) -> list[str]:
+    """Return one sentence a finding."""
+    return [*_floor_and_ceiling(summary), *_students(summary, pgr, tests), *_methods(tests), _sentence(control)]
+
+
+def _floor_and_ceiling(summary: list[Summary]) -> Iterator[str]:
+    weak, ceiling = (next(s for s in summary if s.role == role) for role in ("weak", "ceiling"))
+    yield (
+        f"The weak supervisor scores {_share(weak.accuracy)} and the strong ceiling {_share(ceiling.accuracy)} "
+        f"on {weak.n} test items over {weak.seeds} {'seed' if weak.seeds == 1 else 'seeds'}."
+    )
+
+
+def _students(summary: list[Summary], pgr: list[PGR], tests: list[PairedTest]) -> Iterator[str]:
+    for student in (s for s in summary if s.role == "student"):
+        test = next(t for t in tests if t.a == student.method and t.b == "weak")
+        found = next(p for p in pgr if p.method == student.method)
+        side = "above" if test.difference.low > 0 else "below" if test.difference.high < 0 else None
+        where = (
+            f"{side} its teacher by {_points(test.difference)}, p = {_p(test.p)}"
+            if side
+            else f"not distinguishable from its teacher ({_points(test.difference)}, p = {_p(test.p)})"
+        )
+        yield f"Trained on weak labels with {student.method}, the student scores {_share(student.accuracy)}: {where}."
+        if found.pooled is None:
+            yield f"No PGR for {student.method}: {found.reason}."
+        else:
+            low, high = found.pooled.low, found.pooled.high
+            yield f"PGR of {student.method}: {found.pooled.value:.2f} [{low:.2f}, {high:.2f}] of the gap recovered."
+
+
+def _methods(tests: list[PairedTest]) -> Iterator[str]:
+    for test in tests:
+        if test.b == "weak":
+            continue
+        known = "differ by" if test.difference.low > 0 or test.difference.high < 0 else "cannot be told apart:"
+        yield f"{test.a} and {test.b} {known} {_points(test.difference)}, p = {_p(test.p)}."
+
+
+def _share(figure: Interval) -> str:
+    return f"{figure.value:.1%} [{figure.low:.1%}, {figure.high:.1%}]"
+
+
+def _points(figure: Interval) -> str:
+    return f"{100 * figure.value:+.1f} points [{100 * figure.low:+.1f}, {100 * figure.high:+.1f}]"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
