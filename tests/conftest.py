@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from superalign.errors import SuperalignError
 from superalign.store import home
@@ -26,6 +27,10 @@ CORPUS = [
     "one two three four five six seven eight nine ten",
 ]
 USERS_HOME = home()  # before any test moves it
+
+
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.load_profile("project")
 
 
 @pytest.fixture(autouse=True)

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from superalign.errors import SuperalignError
-    from superalign.fit import Fit, fits
+    from superalign.fit import Fit
     from superalign.label import Labels
-    from superalign.model import Model, models
-    from superalign.objective import Objective, objectives
+    from superalign.model import Model
+    from superalign.objective import Objective
     from superalign.result import WeakToStrongResult
     from superalign.runs import load, resume, run
     from superalign.store import Store
     from superalign.studies.weak_to_strong import WeakToStrong
-    from superalign.study import Study, studies
+    from superalign.study import Study
     from superalign.supervisor import Supervisor
-    from superalign.task import Comparison, Example, Gold, Task, TaskSource, tasks
+    from superalign.task import Comparison, Example, Gold, Task, TaskSource
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,29 +40,24 @@ __all__ = [
     "TaskSource",
     "WeakToStrong",
     "WeakToStrongResult",
-    "fits",
     "load",
-    "models",
-    "objectives",
     "resume",
     "run",
-    "studies",
-    "tasks",
 ]
 
 _HOMES = {
     "errors": ("SuperalignError",),
-    "fit": ("Fit", "fits"),
+    "fit": ("Fit",),
     "label": ("Labels",),
-    "model": ("Model", "models"),
-    "objective": ("Objective", "objectives"),
+    "model": ("Model",),
+    "objective": ("Objective",),
     "result": ("WeakToStrongResult",),
     "runs": ("load", "resume", "run"),
     "store": ("Store",),
     "studies.weak_to_strong": ("WeakToStrong",),
-    "study": ("Study", "studies"),
+    "study": ("Study",),
     "supervisor": ("Supervisor",),
-    "task": ("Comparison", "Example", "Gold", "Task", "TaskSource", "tasks"),
+    "task": ("Comparison", "Example", "Gold", "Task", "TaskSource"),
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
 

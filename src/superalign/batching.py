@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
-WINDOW = 8  # batches sorted together: 6 % padding on chat texts, where random batches of 32 pad 220 %
+WINDOW = 8  # batches sorted together: 7 % padding on chat texts, where random batches of 32 pad 210 %
 WINDOWS = 4  # at least, in an epoch of so many batches: else the same items would meet in every epoch
 
 
@@ -16,7 +16,7 @@ def epoch_batches(lengths: IntArray, size: int, rng: np.random.Generator) -> lis
     """Deal every item once, in random batches of items of like length.
 
     The items are shuffled, sorted by length inside windows of a few batches, cut into batches, and the batches are
-    shuffled. The last batch of an epoch may be smaller than the others; it is used like them.
+    shuffled. One batch of an epoch may be smaller than the others; it is used like them.
 
     Args:
         lengths: of each item, int64 [n].
@@ -37,26 +37,28 @@ def epoch_batches(lengths: IntArray, size: int, rng: np.random.Generator) -> lis
 
 
 def within_budget(items: IntArray, lengths: IntArray, budget: int) -> list[IntArray]:
-    """Sort items by length, longest first, and cut them so that none of the pieces pads to more than `budget`.
+    """Sort items by length, longest first, and cut them into pieces that take no more than `budget` when padded.
 
-    An item longer than the budget is a piece of its own. The longest piece comes first, so that memory peaks at once.
+    An item longer than the budget is a piece of its own. The longest come first, so that memory peaks at once.
 
     Args:
         items: int64 [n], indices into `lengths`.
-        lengths: in the unit of the budget.
+        lengths: of every item, in the unit of the budget.
         budget: the most that (items of a piece) x (its longest length) may be.
     """
     order = items[np.argsort(-lengths[items], kind="stable")]
     pieces, start = [], 0
     while start < len(order):
-        longest = max(1, int(lengths[order[start]]))
-        end = start + max(1, budget // longest)
+        end = start + max(1, budget // int(lengths[order[start]]))
         pieces.append(order[start:end])
         start = end
     return pieces
 
 
-def padding_ratio(pieces: Sequence[IntArray], lengths: IntArray) -> float:
-    """Return computed over real length, 1 when nothing is padded: each piece pads to its longest item."""
-    real = sum(int(lengths[piece].sum()) for piece in pieces)
-    return sum(len(piece) * int(lengths[piece].max()) for piece in pieces) / max(real, 1)
+def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[IntArray, IntArray]:
+    """Return token ids and attention mask, int64 [n, t], padded on the right."""
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, filler, dtype=np.int64)
+    ids[mask] = np.concatenate(rows)
+    return ids, mask.astype(np.int64)

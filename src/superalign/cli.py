@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class Parser(argparse.ArgumentParser):
     """argparse whose complaints name the nearest valid flag or command and come as ConfigError."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, naming the nearest flag when one is unknown."""
@@ -88,10 +88,10 @@ def parser() -> Parser:
     )
     resume.add_argument("run", metavar="RUN", help="the run's folder")
     resume.add_argument("rest", nargs=argparse.REMAINDER, help="how to run it (--executor, --threads, --quiet, --json)")
-    show = command("show", _show, "print the result of a run", "superalign show runs/weak-to-strong-1a2b3c4d")
+    show = command("show", _show, "print the result of a run", "superalign show runs/NAME")
     show.add_argument("run", metavar="RUN", help="the run's folder")
     show.add_argument("--json", action="store_true", help="print results.json")
-    report = command("report", _report, "write a run's report again", "superalign report runs/weak-to-strong-1a2b3c4d")
+    report = command("report", _report, "write a run's report again", "superalign report runs/NAME")
     report.add_argument("run", metavar="RUN", help="the run's folder")
     report.add_argument("--out", metavar="FILE", help="where to write it (default: RUN/report.html)")
     listing = command("ls", _ls, "list what there is", "superalign ls objectives")
@@ -197,7 +197,6 @@ def _settings(
 
 
 def _execute(study: Study[Any, Any], flags: argparse.Namespace, out: Any) -> int:
-    import contextlib
     import os
 
     from superalign.display import watch
@@ -217,7 +216,7 @@ def _execute(study: Study[Any, Any], flags: argparse.Namespace, out: Any) -> int
             paths.append(facts["report"])
         view(event, **facts)
 
-    with view if hasattr(view, "__enter__") else contextlib.nullcontext():
+    with view:
         result = run(study, out=out, executor=executor, listen=listen)
     _print_result(result, flags.json)
     if not flags.json and not flags.quiet:
@@ -271,9 +270,14 @@ def _models_fetch(options: argparse.Namespace) -> int:
 
     names = [name for name, card in CATALOG.items() if not card.terms] if options.name == "all" else [options.name]
     for name in names:
-        path = fetch(name, accept_terms=options.accept_terms, report=lambda text: print(text, file=sys.stderr))
+        path = fetch(name, accept_terms=options.accept_terms, report=_print_stage)
         print(path)
     return 0
+
+
+def _print_stage(stage: str, done: int, total: int) -> None:
+    share = f" {done / total:4.0%}" if total else ""
+    print(f"\r{stage}{share}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
 
 
 def _models_list(options: argparse.Namespace) -> int:

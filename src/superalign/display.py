@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TextIO
-
-from superalign.job import Listener
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -39,7 +38,28 @@ class Rate:
         return ", ".join(parts)
 
 
-class Plain:
+class View(ABC):
+    """Shows events between `__enter__` and `__exit__`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    @abstractmethod
+    def __call__(self, event: str, /, **facts: Any) -> None:
+        """Show one event."""
+
+
+class Silent(View):
+    """Shows nothing."""
+
+    def __call__(self, event: str, /, **facts: Any) -> None:
+        """Show nothing."""
+
+
+class Plain(View):
     """One line an event."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -74,7 +94,7 @@ class Plain:
         print(f"[{time.perf_counter() - self.start:6.1f} s] {printable(text)}", file=self.stream, flush=True)
 
 
-class Live:
+class Live(View):
     """A bar for the run and one for each job at work."""
 
     def __init__(self) -> None:
@@ -95,7 +115,7 @@ class Live:
         self.whole: TaskID | None = None
         self.failed = 0
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> Self:
         self.progress.start()
         return self
 
@@ -135,12 +155,8 @@ class Live:
         self.progress.console.print(printable(text), markup=False, highlight=False)
 
 
-def watch(*, quiet: bool) -> Listener:
+def watch(*, quiet: bool) -> View:
     """Return the view that fits where standard error goes."""
     if quiet:
-        return _nothing
+        return Silent()
     return Live() if sys.stderr.isatty() else Plain()
-
-
-def _nothing(event: str, /, **facts: Any) -> None:
-    """Show nothing."""

@@ -122,6 +122,7 @@ class Pool(Executor):
     """Jobs in parallel, each in one of `workers` processes. The jobs of a killed worker are given out again."""
 
     workers: Annotated[int, Field(ge=1)] = 2
+    """How many processes; the usable cores are divided among them."""
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a broken pool is built anew."""
 

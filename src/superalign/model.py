@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FloatArray = npt.NDArray[np.float32]
+Precision = Literal["bf16", "fp32"]
 Progress = Callable[[int, int, int], None]
 """Called with (items done, items in all, tokens done)."""
 
@@ -76,8 +77,15 @@ class Model(Component, ABC):
     def features(self, texts: Sequence[Text], layers: Sequence[int], progress: Progress | None = None) -> Features:
         """Compute hidden states; layers above the highest one asked for are not computed."""
 
-    def backbone(self) -> Backbone:
-        """Load the network for training, truncated at `chosen_layer`.
+    def precision(self) -> Precision:
+        """Return the precision this model computes in."""
+        return "fp32"
+
+    def backbone(self, dtype: Precision = "fp32") -> Backbone:
+        """Load a fresh network for training: up to the `layer` that was set, whole when none was.
+
+        Args:
+            dtype: of its weights; it may compute in a lower precision than it keeps them.
 
         Raises:
             ModelError: this kind of model cannot be trained.

@@ -253,6 +253,7 @@ def table(result: Any) -> str:
 
 
 def refuse_change(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
+    """Raise ResumeError with the difference when two resolved settings are not the same."""
     if digest(old) == digest(new):
         return
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]

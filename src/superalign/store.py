@@ -106,7 +106,7 @@ class Store:
         temporary = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
         try:
             temporary.mkdir(parents=True)
-            tensors = {name: np.ascontiguousarray(value) for name, value in artifact.tensors.items()}
+            tensors = {name: np.asarray(value, order="C") for name, value in artifact.tensors.items()}
             if tensors:
                 from safetensors.numpy import save
 
@@ -188,7 +188,7 @@ def _read_tensors(path: Path, names: Collection[str]) -> dict[str, Array]:
 
 def _tensor_sha256(value: Array) -> str:
     seal = hashlib.sha256(f"{value.dtype.str}{value.shape}".encode())
-    seal.update(np.ascontiguousarray(value).data)
+    seal.update(value.tobytes())
     return seal.hexdigest()
 
 

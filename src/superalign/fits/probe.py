@@ -104,6 +104,9 @@ def solve(
     probe: Probe, x: FloatArray, groups: npt.NDArray[np.str_], lessons: Sequence[Lesson], *, pairwise: bool
 ) -> list[Head]:
     """Choose the regularisation of every lesson on held-out labels, then train its head on all its items."""
+    if not np.isfinite(x).all():
+        rows = np.flatnonzero(~np.isfinite(x).all(1))
+        raise DataError(f"the features of {len(rows)} items hold NaN or infinity", where=f"item {rows[0]}")
     kept, held = zip(*(_hold_out(lesson, groups, probe.validation) for lesson in lessons), strict=True)
     strengths = list(probe.l2)
     if len(strengths) > 1:
@@ -193,13 +196,12 @@ def _inverse_bounds(z: Tensor, bound: float, l2: Tensor) -> Tensor:
     """Return (bound z'z/n + l2)^-1 for each strength, [m, d, d]: a Newton step that never overshoots."""
     import torch
 
-    gram = bound * (z.T @ z) / len(z)
-    eye = torch.eye(len(gram))
+    gram = (bound * (z.T @ z) / len(z)).double()
+    eye = torch.eye(len(gram), dtype=torch.float64)
     found = {
-        strength: torch.cholesky_inverse(torch.linalg.cholesky(gram + strength * eye))
-        for strength in l2.unique().tolist()
+        strength: torch.cholesky_inverse(torch.linalg.cholesky(gram + strength * eye)) for strength in set(l2.tolist())
     }
-    return torch.stack([found[strength] for strength in l2.tolist()])
+    return torch.stack([found[strength] for strength in l2.tolist()]).float()
 
 
 def _by_objective(each: list[Objective]) -> list[tuple[Objective, list[int]]]:
@@ -216,8 +218,6 @@ def _heads(
     """Turn weights [m, d, c] on standardised features into weights on raw ones."""
     import torch
 
-    if not bool(torch.isfinite(w).all()):
-        raise DataError("a probe diverged: its features or labels hold NaN or infinity")
     raw = w.double() / scale.double()[:, None]
     bias = b.double() - torch.einsum("d,mdc->mc", mean.double(), raw)
     return [

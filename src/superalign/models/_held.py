@@ -89,10 +89,10 @@ def _network(
     folder: Path, stamp: Stamp, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool
 ) -> Network:
     from superalign.models._network import load_network
-    from superalign.models._packed import pack_linears
+    from superalign.models._packed import pack
 
     network = load_network(folder, depth, dtype, device, trust_remote_code)
     if device == "cpu" and dtype == "bf16":
         with quiet():
-            pack_linears(network.module)
+            pack(network.module)
     return network

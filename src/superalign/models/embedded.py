@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
 from superalign.errors import ConfigError, did_you_mean
-from superalign.model import Backbone, Features, Model, Progress, models
+from superalign.model import Backbone, Features, Model, Precision, Progress, models
 from superalign.models._cache import fetch, verify
 from superalign.models._catalog import CATALOG
 from superalign.models._settings import TransformerSettings
@@ -61,8 +61,12 @@ class Embedded(TransformerSettings):
             self.check_layer(layer)
         return self._model().features(texts, layers, progress)
 
-    def backbone(self, dtype: Literal["bf16", "fp32"] = "fp32") -> Backbone:
-        """Load the network for training, truncated at `chosen_layer`.
+    def precision(self) -> Precision:
+        """Return the precision of the model it stands for."""
+        return self._model().precision()
+
+    def backbone(self, dtype: Precision = "fp32") -> Backbone:
+        """Load a fresh network for training: up to the `layer` that was set, whole when none was.
 
         Raises:
             ModelError: a static model cannot be trained.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from superalign.config import digest
 from superalign.errors import ModelError
-from superalign.model import Backbone, Features, Progress, models
+from superalign.model import Backbone, Features, Precision, Progress, models
 from superalign.models._held import config_of, digests_of, folder_of, network_of, tokenizer_of
 from superalign.models._reader import Reader
 from superalign.models._settings import TransformerSettings
@@ -83,14 +83,19 @@ class HuggingFace(TransformerSettings):
         )
         return Features({layer: values[place] for layer, place in actual.items()}, cut, [len(row) for row in ids])
 
-    def backbone(self, dtype: Literal["bf16", "fp32"] = "fp32") -> Backbone:
-        """Load a fresh network for training, truncated at `chosen_layer`; its base is in `dtype`."""
+    def precision(self) -> Precision:
+        """Return `dtype`, or what the hardware multiplies natively."""
+        return self._dtype()
+
+    def backbone(self, dtype: Precision = "fp32") -> Backbone:
+        """Load a fresh network for training: up to the `layer` that was set, whole when none was."""
         from superalign.models._forward import pool_last, pool_mean
         from superalign.models._network import load_network
 
         use_threads()
         device = pick_device(self.device)
-        network = load_network(self._folder(), self.chosen_layer(), dtype, device, self.trust_remote_code)
+        layer = self.depth() if self.layer is None else self.chosen_layer()
+        network = load_network(self._folder(), layer, dtype, device, self.trust_remote_code)
         reader = self._reader()
 
         def tokenize(texts: Sequence[Text]) -> tuple[list[list[int]], int]:
@@ -122,7 +127,7 @@ class HuggingFace(TransformerSettings):
             return self.pooling
         return "last" if self._causal() else "mean"
 
-    def _dtype(self) -> Literal["bf16", "fp32"]:
+    def _dtype(self) -> Precision:
         return pick_dtype(self.dtype, pick_device(self.device))
 
     def _limit(self) -> int:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Spec = dict[str, Any]
-WIDTH = 480
+WIDTH = 440
 ROW = 46
 CONFIG: Spec = {
     "background": "transparent",
@@ -223,7 +223,7 @@ def _chart(layers: list[Spec], height: int, width: int) -> Spec:
     return {
         "width": width,
         "height": height,
-        "padding": {"left": 4, "right": 14, "top": 8, "bottom": 4},
+        "padding": {"left": 12, "right": 14, "top": 8, "bottom": 4},
         "autosize": {"type": "fit-x", "contains": "padding"},
         "config": CONFIG,
         "layer": [layer for layer in layers if layer["data"]["values"]],

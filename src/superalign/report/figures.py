@@ -12,7 +12,7 @@ from superalign.report.markup import cut
 from superalign.report.series import CEILING, INK, WEAK, Book, Key, Series
 from superalign.result import DifficultyBin, Interval, Reliability, WeakToStrongResult
 
-LOG_DECADES = 2
+LOG_SPAN = 10.0
 PGR_AXIS = (-1.0, 2.0)
 SEEDS_DRAWN = 50
 ACCURACY = "accuracy on the test part, %"
@@ -78,7 +78,7 @@ def reliability(curve: Reliability, who: Series, low: float) -> Spec:
 def difficulty(bins: list[DifficultyBin], book: Book) -> Spec:
     """Accuracy by one tag of the items, such as the population of a city."""
     low, high = min(b.low for b in bins), max(b.high for b in bins)
-    log = logarithmic(low, high)
+    log = logarithmic([(b.low, b.high) for b in bins])
     points = []
     for b in bins:
         middle = math.sqrt(b.low * b.high) if log else (b.low + b.high) / 2
@@ -128,9 +128,14 @@ def tests(result: WeakToStrongResult) -> Spec:
     return rows_of_dots(dots, axis, rules=[Rule(0, "no difference")])
 
 
-def logarithmic(low: float, high: float) -> bool:
-    """Tell whether an axis spans so much that it is drawn on a logarithmic scale."""
-    return low > 0 and high / low > 10**LOG_DECADES
+def logarithmic(edges: list[tuple[float, float]]) -> bool:
+    """Tell whether bins (low, high), made to hold equal numbers of items, are more even in width on a log scale."""
+    low, high = min(a for a, _ in edges), max(b for _, b in edges)
+    if low <= 0 or high < LOG_SPAN * low:
+        return False
+    plain = [b - a for a, b in edges if b > a]
+    logs = [math.log(b / a) for a, b in edges if b > a]
+    return max(logs) / min(logs) < max(plain) / min(plain)
 
 
 def _dot(who: Series, figure: Interval, scale: float, tip: str, text: str) -> Dot:
@@ -152,7 +157,7 @@ def _said(who: Series, figure: Interval) -> str:
 
 
 def _edges(drawn: Iterable[Dot | Point | Band]) -> list[float]:
-    return [edge for one in drawn for edge in (one.low, one.high)]
+    return [edge for one in drawn for edge in (one.low, one.high) if math.isfinite(edge)]
 
 
 def _accuracy_axis(values: list[float]) -> Axis:

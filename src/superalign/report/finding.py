@@ -44,9 +44,7 @@ def left_out(result: WeakToStrongResult) -> list[LeftOut]:
     found = [_quarantined(result.task.dropped), _truncated(result.weak), _truncated(result.strong)]
     jobs = result.jobs
     if jobs.failed:
-        why = (
-            f"{words.count(jobs.failed)} of {words.plural(jobs.total, 'job')} failed; no figure counts them as a score."
-        )
+        why = f"{words.count(jobs.failed)} of {words.plural(jobs.total, 'job')} failed; none of them counts as a score."
         found.append(LeftOut(f"{words.plural(jobs.failed, 'job')} failed", (why,)))
     return [item for item in [*found, _refused(result)] if item]
 
@@ -66,9 +64,7 @@ def _truncated(model: ModelFacts) -> LeftOut | None:
 def _refused(result: WeakToStrongResult) -> LeftOut | None:
     """Return the single seeds without a PGR, for methods that have one over seeds."""
     seeds = [(pgr.method, seed) for pgr in result.pgr if pgr.pooled for seed in pgr.seeds if seed.value is None]
-    why = [
-        f"No PGR of {method}, seed {seed.seed}: {words.prose(seed.reason or 'not recorded')}." for method, seed in seeds
-    ]
+    why = [f"No PGR of {name}, seed {seed.seed}: {words.prose(seed.reason or 'not recorded')}." for name, seed in seeds]
     return LeftOut(f"{words.plural(len(seeds), 'seed')} without PGR", tuple(why), pgr=True) if seeds else None
 
 

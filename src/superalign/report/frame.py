@@ -65,9 +65,9 @@ class Frame:
         return tag("section", figure, left_out, self.numbers(data), after, class_="panel", id=name)
 
     def draw(self, name: str, title: str, spec: Spec) -> Markup | None:
-        """Return the drawing, or None when figures cannot be drawn."""
+        """Return the drawing, or None when there is nothing to draw or figures cannot be drawn."""
         label = f"{title}. The table below holds its numbers."
-        return svg.draw(spec, name, label) if self.draws else None
+        return svg.draw(spec, name, label) if self.draws and spec["layer"] else None
 
     def numbers(self, data: Markup) -> Markup:
         """Return the table behind a figure, closed unless it stands in for the figure."""

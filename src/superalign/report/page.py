@@ -11,7 +11,7 @@ from superalign.report.finding import headline
 from superalign.report.frame import Frame
 from superalign.report.markup import Markup, cut, tag
 from superalign.report.method import method
-from superalign.report.overview import key_figures, masthead
+from superalign.report.overview import key_figures, masthead, verdict
 from superalign.report.record import omissions, reproduction
 from superalign.report.series import PALETTE, series
 from superalign.result import WeakToStrongResult
@@ -42,7 +42,7 @@ def write_report(result: WeakToStrongResult, path: Path) -> Path:
 
 def render(result: WeakToStrongResult) -> str:
     """Return the report as HTML. Without the extra `report` it has the tables, and a line that says what to install."""
-    body = tag("main", masthead(result), _contents(result), *_sections(result))
+    body = tag("main", _contents(result), masthead(result), *_sections(result))
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -59,17 +59,16 @@ def render(result: WeakToStrongResult) -> str:
 def _sections(result: WeakToStrongResult) -> list[Markup | None]:
     frame = Frame(result, series(result), svg.available())
     missing = None if frame.draws else tag("p", NO_FIGURES, class_="flag", role="note")
+    main = _grid(panels.accuracy(frame), panels.recovered(frame))
     inside = [slices.layers(frame)] if result.layers else []
     tags = dict.fromkeys(b.tag for b in result.difficulty)
     inside += [slices.difficulty(frame, which, place) for place, which in enumerate(tags)]
-    learned = [panels.agreement(frame), *([panels.tests(frame)] if result.tests else [])]
+    learned = [panels.agreement(frame), *([panels.tests(frame)] if result.tests else []), slices.calibration(frame)]
     return [
         missing,
-        _section(
-            "result", None, key_figures(result, frame.book), _grid(panels.accuracy(frame), panels.recovered(frame))
-        ),
-        _section("inside", "Where it holds", _grid(*inside)) if inside else None,
-        _section("learned", "What the student learned", _grid(*learned, slices.calibration(frame))),
+        tag("section", key_figures(result, frame.book), verdict(result), main, id="result"),
+        _section("inside", "Where it holds", inside) if inside else None,
+        _section("learned", "What the student learned", learned),
         examples(result),
         omissions(result),
         method(result),
@@ -77,8 +76,8 @@ def _sections(result: WeakToStrongResult) -> list[Markup | None]:
     ]
 
 
-def _section(name: str, title: str | None, *children: Markup | None) -> Markup:
-    return tag("section", tag("h2", title) if title else None, *children, id=name)
+def _section(name: str, title: str, children: list[Markup]) -> Markup:
+    return tag("section", tag("h2", title), _grid(*children), id=name)
 
 
 def _grid(*children: Markup) -> Markup:
@@ -88,7 +87,8 @@ def _grid(*children: Markup) -> Markup:
 def _contents(result: WeakToStrongResult) -> Markup:
     absent = {"inside": not (result.layers or result.difficulty), "examples": not result.disagreements}
     links = [tag("a", text, href=f"#{name}") for name, text in CONTENTS.items() if not absent.get(name)]
-    return tag("nav", *links, aria_label="Contents")
+    name = tag("span", "superalign · weak-to-strong generalization", class_="eyebrow")
+    return tag("nav", name, *links, aria_label="Contents")
 
 
 def _style() -> str:

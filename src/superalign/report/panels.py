@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from superalign.report import figures, words
 from superalign.report.frame import WHO, Frame, Rows, numbers, share
-from superalign.report.markup import Column, Markup, cut, join, table, tag
+from superalign.report.markup import Column, Markup, cut, table, tag
 from superalign.report.overview import beside, refusals
 from superalign.result import Row
 
@@ -19,15 +19,14 @@ def accuracy(frame: Frame) -> Markup:
         for s in result.summary
     ]
     columns = [WHO, *numbers("Accuracy", "95% interval", "ECE", "Seeds", "n")]
-    data = join(table(columns, rows, "Accuracy"), _by_seed(frame))
+    data = table(columns, rows, "Accuracy")
     what = (
         "A large mark is the mean over seeds with its 95% interval, a small ring one seed. The shaded bands are the "
         "intervals of the floor (the weak supervisor) and of the ceiling (the strong model trained on the truth)."
     )
     n = max((s.n for s in result.summary), default=0)
-    return frame.panel(
-        "accuracy", "Accuracy", what, figures.accuracy(result, frame.book), f"n = {words.count(n)}.", data
-    )
+    drawing, counts = figures.accuracy(result, frame.book), f"n = {words.count(n)}."
+    return frame.panel("accuracy", "Accuracy", what, drawing, counts, data, after=_by_seed(frame))
 
 
 def recovered(frame: Frame) -> Markup:
@@ -35,15 +34,14 @@ def recovered(frame: Frame) -> Markup:
     result, title = frame.result, "Performance gap recovered"
     gap = f"Ceiling − weak is {words.points(result.gap)} points."
     if all(one.pooled is None for one in result.pgr):
-        return tag(
-            "section", tag("h3", title), refusals(result), beside(result, gap, pgr=True), class_="panel", id="pgr"
-        )
+        counts = beside(result, gap, pgr=True)
+        return tag("section", tag("h3", title), refusals(result), counts, class_="panel", id="pgr")
     rows: Rows = []
     for one in result.pgr:
         value, interval = ("refused", None)
         if one.pooled:
             value, interval = words.ratio(one.pooled.value), words.ratios(one.pooled)
-        seeds = [f"{s.seed}: {'refused' if s.value is None else words.ratio(s.value)}" for s in one.seeds]
+        seeds = [f"{s.seed}:\u00a0{'refused' if s.value is None else words.ratio(s.value)}" for s in one.seeds]
         rows.append([cut(one.method, 60), value, interval, ", ".join(seeds)])
     data = table([Column("Method"), *numbers("PGR", "95% interval"), Column("By seed")], rows, title)
     low, high = figures.PGR_AXIS
@@ -117,7 +115,7 @@ def _by_seed(frame: Frame) -> Markup:
     columns = [WHO, *numbers("Seed", "Accuracy", "Right", "n", "ECE"), Column("Training")]
     rest = len(result.rows) - len(rows)
     more = tag("p", f"{words.plural(rest, 'more row')} in results.csv.", class_="beside") if rest else None
-    return join(table(columns, rows, "Accuracy by seed"), more)
+    return tag("details", tag("summary", "Numbers by seed"), table(columns, rows, "Accuracy by seed"), more)
 
 
 def _mean(rows: list[Row], field: str) -> float | None:

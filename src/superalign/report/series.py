@@ -36,8 +36,8 @@ CONTROL = Colour("control", "#83898f", "#8b929a")
 STUDENTS = (
     Colour("student-1", "#0b6bb3", "#62b4f2"),
     Colour("student-2", "#00916c", "#3fcf9f"),
-    Colour("student-3", "#b4568c", "#e9a3ca"),
-    Colour("student-4", "#83730a", "#d6c352"),
+    Colour("student-3", "#7f3fd6", "#a06ff0"),
+    Colour("student-4", "#7a4420", "#d0605a"),
 )
 FIXED: dict[Role, Colour] = {"weak": WEAK, "ceiling": CEILING, "control": CONTROL}
 PALETTE = (INK, MUTED, HAIR, PAPER, *FIXED.values(), *STUDENTS)
@@ -79,6 +79,7 @@ def series(result: WeakToStrongResult) -> Book:
 def _keys(result: WeakToStrongResult) -> list[Key]:
     keys: list[Key] = [(s.role, s.method) for s in result.summary]
     keys += [(row.role, row.method) for row in result.rows]
+    keys += [("student", pgr.method) for pgr in result.pgr]
     keys += [(point.role, point.method) for point in result.layers]
     keys += [(curve.role, curve.method) for curve in result.reliability]
     keys += [(b.role, b.method) for b in result.difficulty]

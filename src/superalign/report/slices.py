@@ -18,10 +18,8 @@ def layers(frame: Frame) -> Markup:
         "Probes on single layers of the strong model: students taught by weak labels, ceilings by the truth. "
         "The dashed line is the layer of the study, the band the interval of the weak supervisor."
     )
-    drawn = {(p.role, p.method) for p in result.layers} | {
-        (s.role, s.method) for s in result.summary if s.role == "weak"
-    }
-    keys = [key for key in frame.book if key in drawn]
+    drawn = {(p.role, p.method) for p in result.layers}
+    keys = [key for key in frame.book if key in drawn or key[0] == "weak"]
     counts = f"{words.plural(len({p.layer for p in result.layers}), 'layer')} of {result.strong.depth}."
     return frame.panel("layers", "By layer", what, figures.layers(result, frame.book), counts, data, keys)
 
@@ -29,7 +27,7 @@ def layers(frame: Frame) -> Markup:
 def difficulty(frame: Frame, which: str, place: int) -> Markup:
     """Accuracy by the tag `which` of the items; `place` numbers its panel."""
     bins = [b for b in frame.result.difficulty if b.tag == which]
-    name, ends = cut(which, 40), (min(b.low for b in bins), max(b.high for b in bins))
+    name = cut(which, 40)
     rows: Rows = [
         [
             frame.name(b.role, b.method),
@@ -41,7 +39,7 @@ def difficulty(frame: Frame, which: str, place: int) -> Markup:
         for b in bins
     ]
     columns = [WHO, *numbers("From", "To", "Accuracy", "95% interval", "n")]
-    scale = " on a logarithmic scale" if figures.logarithmic(*ends) else ""
+    scale = " on a logarithmic scale" if figures.logarithmic([(b.low, b.high) for b in bins]) else ""
     what = f"Test items in bins of {name}{scale}. Each mark stands in the middle of its bin; bands are 95% intervals."
     sizes = list({(b.low, b.high): b.n for b in bins}.values())
     missing = max((s.n for s in frame.result.summary), default=0) - sum(sizes)
@@ -65,9 +63,8 @@ def calibration(frame: Frame) -> Markup:
     small = []
     for place, curve in enumerate(curves):
         who = frame.book[curve.role, curve.method]
-        drawing = frame.draw(
-            f"reliability-{place}", f"Reliability of {who.label}", figures.reliability(curve, who, low)
-        )
+        spec = figures.reliability(curve, who, low)
+        drawing = frame.draw(f"reliability-{place}", f"Reliability of {who.label}", spec)
         error = tag("p", "ECE ", tag("b", words.error(curve.ece)), class_="ece")
         small.append(tag("figure", tag("figcaption", tag("h4", who.label), error), drawing))
     what = (

@@ -84,5 +84,5 @@ class _Shapes(HTMLParser):
         return kept
 
     def _figure(self, given: dict[str, str], children: list[Markup]) -> Markup:
-        box = {"viewBox": given["viewbox"], "style": f"max-width:{float(given['width']):g}px"}
+        box = {"viewBox": given["viewbox"], "style": f"max-width:{1.15 * float(given['width']):.0f}px"}
         return tag("svg", *children, class_="plot", role="img", aria_label=self.label, **box)

@@ -181,32 +181,20 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
             {"objective": method.spec(), "seed": seed, "labels": f"labels of {team.role}", "row": seed}
             for team, method, seed in learners
         ]
-        labels = {f"labels of {team.role}": team.labels for team in teams}
         if fit.together:
+            labels = {f"labels of {team.role}": team.labels for team in teams}
             title = f"{', '.join(team.role for team in teams)}: {fit} on {model}"
             whole = Job(learn, {**params, "lessons": lessons}, {**inputs, **labels}, title)
-            places = [(whole, row) for row in range(len(lessons))]
-        else:
-            places = [
-                (
-                    self._alone(
-                        params, lesson, inputs, labels, f"{team.role}: {fit} on {model}, {method}, seed {seed}"
-                    ),
-                    0,
-                )
-                for lesson, (team, method, seed) in zip(lessons, learners, strict=True)
+            return [
+                Cell(team.role, str(method), seed, whole, row, team.labels)
+                for row, (team, method, seed) in enumerate(learners)
             ]
-        return [
-            Cell(team.role, str(method), seed, *place, team.labels)
-            for place, (team, method, seed) in zip(places, learners, strict=True)
-        ]
-
-    @staticmethod
-    def _alone(
-        params: dict[str, Any], lesson: dict[str, Any], inputs: dict[str, Job], labels: dict[str, Job], title: str
-    ) -> Job:
-        mine = {lesson["labels"]: labels[lesson["labels"]]}
-        return Job(learn, {**params, "lessons": [lesson]}, {**inputs, **mine}, title)
+        cells = []
+        for lesson, (team, method, seed) in zip(lessons, learners, strict=True):
+            title = f"{team.role}: {fit} on {model}, {method}, seed {seed}"
+            job = Job(learn, {**params, "lessons": [lesson]}, {**inputs, f"labels of {team.role}": team.labels}, title)
+            cells.append(Cell(team.role, str(method), seed, job, 0, team.labels))
+        return cells
 
 
 @dataclass(frozen=True)

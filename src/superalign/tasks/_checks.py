@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from superalign.errors import DataError
 from superalign.task import PARTS, Comparison, Dropped, Item
-from superalign.tasks._convert import Draft
+from superalign.tasks._convert import Draft, short
 
 MIN_GROUPS, MIN_CLASS_ROWS, RARE = 12, 6, 5
 MAX_SHARE = 0.8
@@ -36,6 +37,23 @@ def sift(drafts: Sequence[Draft]) -> tuple[list[Draft], list[Dropped], list[str]
     kept = [draft for index, draft in enumerate(drafts) if index not in reasons]
     dropped = [Dropped(drafts[index].where, reasons[index][1]) for index in sorted(reasons)]
     return kept, dropped, _summary(Counter(kind for kind, _ in reasons.values()))
+
+
+def join_groups(drafts: Sequence[Draft]) -> None:
+    """Put Comparisons without a prompt that share a response into one group, through any chain of others."""
+    leader: dict[str, str] = {}
+
+    def find(text: str) -> str:
+        while (above := leader.setdefault(text, text)) != text:
+            leader[text] = leader[above]
+            text = above
+        return text
+
+    plain = [(draft, draft.item) for draft in drafts if isinstance(draft.item, Comparison) and not draft.item.prompt]
+    for _, item in plain:
+        leader[find(item.responses[0])] = find(item.responses[1])
+    for draft, item in plain:
+        draft.item = replace(item, group=short(find(item.responses[0])))
 
 
 def refuse_degenerate(drafts: Sequence[Draft], classes: Sequence[str], where: str) -> None:
@@ -135,11 +153,11 @@ def _answer(draft: Draft) -> int | str:
 
 def _summary(counts: Counter[str]) -> list[str]:
     texts = {
-        "duplicate": "rows repeat another row; one of each was kept",
-        "conflict": "rows have the text of another row but a different label; all of them were left out",
-        "leak": "rows were left out because their text or group is also in another part",
+        "duplicate": "repeated rows left out (one of each kept)",
+        "conflict": "rows left out for having the same text as another but a different label",
+        "leak": "rows left out for having a text or group that is also in another part",
     }
-    return [f"{counts[kind]:,} {text}" for kind, text in texts.items() if counts[kind]]
+    return [f"{text}: {counts[kind]:,}" for kind, text in texts.items() if counts[kind]]
 
 
 def _pairs(drafts: Iterable[Draft]) -> bool:

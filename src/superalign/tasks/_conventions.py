@@ -41,8 +41,9 @@ PROMPTS = ("prompt", "question", "input", "query")
 LABELS = ("label", "labels")
 OTHER_LABELS = (
     *("target", "class", "cls", "is_correct", "correct", "intent", "sentiment", "gold", "gold_label"),
-    *("final_label", "answer", "verdict"),
+    *("final_label", "verdict"),
 )
+LAST_LABELS = ("answer",)
 GROUPS = ("group", "group_id", "qid", "question_id", "query_id", "prompt_id", "pair_id", "city", "entity")
 IDS = ("id", "_id", "id_", "uid", "uuid", "idx", "index", "example_id")
 TAGS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -185,6 +186,8 @@ def _tag(value: Any) -> Tag | None:
         return value
     if not isinstance(value, str) or not 0 < len(value.strip()) <= MAX_TAG or not value.isprintable():
         return None
+    if re.fullmatch(r"[+-]?\d{1,18}", value.strip()):
+        return int(value)
     try:
         number = float(value)
     except ValueError:

@@ -74,7 +74,7 @@ def _sniff(path: Path, head: bytes) -> None:
         raise DataError(
             f"this is not a {path.suffix.lower()[1:]} file",
             where=str(path),
-            why=f"it looks like {looks or 'binary data'}",
+            why=f"it looks like {looks or 'binary data, or text that is not UTF-8'}",
             fix="convert it to UTF-8 text" if looks == "UTF-16 text" else None,
         )
 

@@ -12,17 +12,17 @@ import numpy as np
 
 from superalign.errors import DataError
 from superalign.task import Dropped, Item, Loaded, Task
-from superalign.tasks._checks import refuse_degenerate, remarks, sift, telling_tags
+from superalign.tasks._checks import join_groups, refuse_degenerate, remarks, sift, telling_tags
 from superalign.tasks._convert import Converter, Draft
 from superalign.tasks._labels import Classes
-from superalign.tasks._layout import Layout, check_columns, recognise
+from superalign.tasks._layout import Layout, check_columns
 from superalign.tasks._limit import balanced, limited
 from superalign.tasks._read import Outcome, Row
+from superalign.tasks._recognise import recognise
 from superalign.tasks._tabular import Tabular
 from superalign.tasks._texts import BadRowError, LeftOutError
 
 SAMPLE = 200
-MAX_BAD_SHARE = 0.05
 HOPELESS = 1000
 PREFERRED = ("first", "second")
 RIGHT = ("wrong", "right")
@@ -39,30 +39,35 @@ class Table(NamedTuple):
 class Quarantine:
     """Rows that could not be used, and how many were read in all."""
 
-    def __init__(self, where: str) -> None:
-        self.where, self.read = where, 0
+    def __init__(self, where: str, max_share: float) -> None:
+        self.where, self.max_share, self.read = where, max_share, 0
         self.bad: list[Dropped] = []
         self.left_out: list[Dropped] = []
 
     def check(self, final: bool) -> None:
-        """Refuse data of which 5 % or more cannot be used; while reading, only when more than half cannot.
+        """Refuse data of which too many rows cannot be used; while reading, only when most of 1000 cannot.
 
         Raises:
             DataError: with the count, the share and the first three reasons.
         """
         share = len(self.bad) / max(1, self.read)
-        if share < MAX_BAD_SHARE or not (final or (len(self.bad) >= HOPELESS and share > 0.5)):
+        hopeless = len(self.bad) >= HOPELESS and share > max(0.5, self.max_share)
+        if not self.bad or not (hopeless or (final and share >= self.max_share)):
             return
         raise DataError(
-            f"{len(self.bad):,} of {self.read:,} rows ({share:.1%}) cannot be used; the limit is {MAX_BAD_SHARE:.0%}",
+            f"{len(self.bad):,} of {self.read:,} rows ({share:.1%}) cannot be used; the limit is {self.max_share:.0%}",
             where=self.where,
             why="; ".join(f"{row.where}: {row.reason}" for row in self.bad[:3]),
-            fix="mend these rows, or name the columns if they were taken for the wrong ones",
+            fix="mend these rows, name the columns if the wrong ones were taken, or raise max_bad",
         )
 
 
 def assemble(
-    name: str, version: str, tables: Sequence[Table], settings: Tabular, class_names: Sequence[str] | None = None
+    name: str,
+    version: str,
+    tables: Sequence[Table],
+    settings: Tabular,
+    class_names: Mapping[str, Sequence[str]] | None = None,
 ) -> Loaded:
     """Build a task from tables of which the first decides the layout.
 
@@ -71,17 +76,19 @@ def assemble(
         version: of its content.
         tables: where the rows come from.
         settings: the columns the user named, and how many rows to keep.
-        class_names: names of integer labels that the source itself gives.
+        class_names: of a column of integer labels, the names that the source itself gives.
 
     Raises:
-        DataError: the columns cannot be told, 5 % of the rows or more are bad, or the data is degenerate.
+        DataError: the columns cannot be told, too many rows are bad, or the data is degenerate.
     """
     where = ", ".join(table.label for table in tables)
-    quarantine = Quarantine(where)
+    quarantine = Quarantine(where, settings.max_bad)
     drafts, layout = _read(tables, settings, quarantine)
-    classes = _settle(drafts, layout, settings.classes or class_names, quarantine)
+    classes = _settle(drafts, layout, settings.classes or (class_names or {}).get(layout.label), quarantine)
     drafts = [draft for draft in drafts if isinstance(draft.label, int)]
     quarantine.check(final=True)
+    if not (layout.group or settings.block):
+        join_groups(drafts)
     kept, dropped, warnings = sift(drafts)
     if settings.balance:
         kept, note = balanced(kept, settings.seed)
@@ -191,5 +198,9 @@ def _hide_telling_tags(drafts: Sequence[Draft], layout: Layout) -> list[str]:
 def _unique(items: Iterable[Item]) -> Iterator[Item]:
     seen: Counter[str] = Counter()
     for item in items:
-        seen[item.id] += 1
-        yield item if seen[item.id] == 1 else replace(item, id=f"{item.id}#{seen[item.id]}")
+        name = item.id
+        while seen[name]:
+            seen[item.id] += 1
+            name = f"{item.id}#{seen[item.id]}"
+        seen[name] += 1
+        yield item if name == item.id else replace(item, id=name)

@@ -53,6 +53,8 @@ class Tabular(TaskSource):
     """Keep at most so many rows of each file, whole groups drawn by `seed`."""
     balance: bool = False
     """Leave out rows of the larger classes until all are equal."""
+    max_bad: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Go on while less than this share of the rows is bad."""
     seed: int = 0
     """Draws the wrong choices, and the rows that `limit` and `balance` keep."""
 

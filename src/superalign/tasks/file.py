@@ -39,7 +39,7 @@ class File(Tabular):
         """Read the files.
 
         Raises:
-            DataError: a file is missing or unreadable, 5 % of the rows or more are bad, or the data is degenerate.
+            DataError: a file is missing or unreadable, too many rows are bad, or the data is degenerate.
         """
         files = self._files()
         labels = _labels([path for _, path in files])

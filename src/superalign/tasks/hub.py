@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from superalign.config import digest
-from superalign.errors import DataError, SuperalignError, did_you_mean, require
+from superalign.errors import DataError, did_you_mean, require
 from superalign.task import Loaded, tasks
 from superalign.tasks._files import sha256
 from superalign.tasks._read import Row
@@ -52,14 +53,14 @@ class HubData(Tabular):
         require("datasets", "data")
         splits = self._splits(_load(self.dataset, self.subset, self.revision))
         tables = [Table(_rows(data, label), part, label) for part, label, data in splits]
-        return assemble(self.dataset, self.fingerprint()[:12], tables, self, _class_names(splits[0][2].features))
+        return assemble(self._title, self.fingerprint()[:12], tables, self, _class_names(splits[0][2].features))
 
     def fingerprint(self) -> str:
         """Return a digest of the settings and of the folder's files, or of the revision that the hub serves."""
         settings = self.model_dump(mode="json")
         folder = Path(self.dataset)
         if folder.is_dir():
-            settings["dataset"] = folder.resolve().name
+            settings["dataset"] = self._title
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             return digest([self.name, RULES, settings, [[str(p.relative_to(folder)), sha256(p)] for p in files]])
         require("datasets", "data")
@@ -69,15 +70,21 @@ class HubData(Tabular):
             builder = load_dataset_builder(self.dataset, self.subset, revision=self.revision)
         return digest([self.name, RULES, settings, builder.hash])
 
+    @property
+    def _title(self) -> str:
+        """The id, or the folder's own name."""
+        folder = Path(self.dataset)
+        return folder.resolve().name if folder.is_dir() else self.dataset
+
     def _splits(self, data: Mapping[str, Any]) -> list[tuple[str | None, str, Any]]:
         """Return (part, label for messages, rows) of each split that is used."""
         own = self.split or ("train" if "train" in data else next(iter(data)))
         test = self.test
         if not test and not self.split:
-            test = next((name for name in ("test", "validation") if name != own and _usable(data.get(name))), None)
+            test = next((name for name in ("test", "validation") if name != own and _labelled(data.get(name))), None)
         part = "supervise" if self.transfer and test else None
         wanted = ((part, own), ("transfer", self.transfer), ("test", test))
-        return [(part, f"{self.dataset}/{name}", self._split(data, name)) for part, name in wanted if name]
+        return [(part, f"{self._title}/{name}", self._split(data, name)) for part, name in wanted if name]
 
     def _split(self, data: Mapping[str, Any], name: str) -> Any:
         base = name.partition("[")[0]
@@ -86,5 +93,49 @@ class HubData(Tabular):
         return data[name] if name in data else _load(self.dataset, self.subset, self.revision, split=name)
 
 
-class _explained:  # noqa: N801
-    pass
+def _load(dataset: str, subset: str | None, revision: str | None, split: str | None = None) -> Any:
+    if Path(dataset).is_file():
+        raise DataError(f"'{dataset}' is a file", fix=f"file:{dataset}")
+    with _explained(dataset):
+        import datasets
+
+        shown = datasets.are_progress_bars_disabled()
+        datasets.disable_progress_bars()
+        try:
+            return datasets.load_dataset(dataset, subset, revision=revision, split=split)
+        finally:
+            if not shown:
+                datasets.enable_progress_bars()
+
+
+@contextmanager
+def _explained(dataset: str) -> Iterator[None]:
+    """Turn what `datasets` raises (of many kinds) into a DataError that says what it said."""
+    try:
+        yield
+    except Exception as error:
+        said = [str(cause).partition("\n")[0] for cause in (error, error.__cause__) if cause and str(cause)]
+        offline = isinstance(error, ConnectionError)
+        raise DataError(
+            f"data set '{dataset}' cannot be loaded",
+            why=": ".join(said) or type(error).__name__,
+            fix="connect to the network, or download the data set and give its folder" if offline else None,
+        ) from error
+
+
+def _rows(data: Any, label: str) -> Iterator[Row]:
+    media = [name for name, feature in data.features.items() if type(feature).__name__ in MEDIA]
+    for number, values in enumerate(data.remove_columns(media), 1):
+        yield Row(f"{label}:{number}", values)
+
+
+def _class_names(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    return {column: feature.names for column, feature in features.items() if hasattr(feature, "names")}
+
+
+def _labelled(data: Any) -> bool:
+    """Tell whether a split has its labels: hidden ones are written as -1."""
+    if data is None:
+        return False
+    head = data[:HIDDEN]
+    return not any(set(head[column]) == {-1} for column in _class_names(data.features))

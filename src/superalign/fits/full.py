@@ -1,0 +1,38 @@
+"""Everything moves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from superalign.errors import ModelError
+from superalign.fit import fits
+from superalign.fits._finetune import FineTune
+from superalign.model import Model
+from superalign.network import Network
+
+
+@fits.register("full")
+class Full(FineTune):
+    """Full fine-tuning: float32 weights, computed in the model's own precision.
+
+    Weights kept in bf16 would lose most of AdamW's small steps to rounding.
+    """
+
+    lr: Annotated[float, Field(gt=0)] = 3e-5
+    """Peak learning rate of AdamW."""
+    checkpointing: bool = False
+    """Keep each layer's input alone and compute the rest again on the way back: less memory, a third more time."""
+
+    def network(self, model: Model, outputs: int) -> Network:
+        """Load the model in float32."""
+        backbone = model.backbone("fp32")
+        body: Any = backbone.module.requires_grad_(True)
+        acting = []
+        if self.checkpointing:
+            if not getattr(body, "supports_gradient_checkpointing", False):
+                raise ModelError(f"{model} cannot recompute activations", fix="checkpointing=false")
+            body.gradient_checkpointing_enable({"use_reentrant": False})
+            acting = [module for module in body.modules() if getattr(module, "gradient_checkpointing", False)]
+        return Network(backbone, outputs, model.precision(), acting)

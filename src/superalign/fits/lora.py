@@ -1,0 +1,81 @@
+"""Low-rank adapters on a frozen body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from superalign.errors import ConfigError, did_you_mean, require
+from superalign.fit import fits
+from superalign.fits._finetune import FineTune
+from superalign.model import Model
+from superalign.network import Network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@fits.register("lora")
+class Lora(FineTune):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): y = W x + alpha / rank * B A x, with W frozen.
+
+    The body stays in the model's own precision; adapters, head and optimizer are float32.
+    """
+
+    lr: Annotated[float, Field(gt=0)] = 3e-4
+    """Peak learning rate of AdamW."""
+    rank: Annotated[int, Field(ge=1)] = 8
+    """Rank of each adapter."""
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    """Scale of the adapters, divided by the rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an adapter's inputs dropped while learning."""
+    target: str = "all-linear"
+    """Which layers get an adapter: all linear ones, or the ends of their names joined by + (`q_proj+v_proj`)."""
+
+    def network(self, model: Model, outputs: int) -> Network:
+        """Load the model, freeze it and add adapters."""
+        require("peft", "local")
+        from peft import LoraConfig, inject_adapter_in_model
+        from peft.tuners.lora import LoraLayer
+
+        backbone = model.backbone(model.precision())
+        body = backbone.module.requires_grad_(False)
+        linear = _linear_layers(body)
+        config = LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules=self._targets(list(linear)),
+            fan_in_fan_out=any(linear.values()),
+        )
+        inject_adapter_in_model(config, body)
+        dropouts = []
+        for layer in body.modules():
+            if isinstance(layer, LoraLayer):
+                layer.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy of the input
+                dropouts += list(layer.lora_dropout.values())
+        for parameter in body.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        return Network(backbone, outputs, model.precision(), dropouts)
+
+    def _targets(self, names: list[str]) -> list[str]:
+        if self.target == "all-linear":
+            return names
+        wanted = self.target.split("+")
+        for end in wanted:
+            if not any(name == end or name.endswith(f".{end}") for name in names):
+                known = {name.rpartition(".")[2] for name in names}
+                raise ConfigError(f"the model has no linear layer '{end}'", fix=did_you_mean(end, known))
+        return wanted
+
+
+def _linear_layers(body: nn.Module) -> dict[str, bool]:
+    """Return the names of the linear layers and whether their weights are stored transposed (GPT-2's are)."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    layers = ((name, module) for name, module in body.named_modules() if isinstance(module, nn.Linear | Conv1D))
+    return {name: isinstance(module, Conv1D) for name, module in layers}

@@ -1,0 +1,217 @@
+"""A Learner is a Model, an Objective and a Fit, trained on Labels by the one training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from superalign.batching import epoch_batches
+from superalign.config import Config
+from superalign.errors import DataError, JobError
+from superalign.fit import Report
+from superalign.label import Labels
+from superalign.network import Network, Reading
+from superalign.objective import Objective
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+IntArray = npt.NDArray[np.int64]
+CLIP = 1.0  # of the gradient's norm
+READ_EVERY = 10  # steps between two looks at the losses: a look waits for the device
+
+
+class Training(Config):
+    """How a learner is trained, whatever part of it moves."""
+
+    lr: Annotated[float, Field(gt=0)]
+    """Peak learning rate of AdamW."""
+    epochs: Annotated[int, Field(ge=1)] = 2
+    """Passes over the labelled items; each deals other batches."""
+    batch: Annotated[int, Field(ge=1)] = 32
+    """Items of a batch, hence of one step; the last batch of an epoch may be smaller."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """What the learning rate does after the warm-up: falls to 0 along a cosine, or stays."""
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the steps over which the learning rate rises linearly."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay."""
+    microbatch_tokens: Annotated[int, Field(ge=1)] = 1024
+    """Tokens computed at once, padding included; takes memory and time, never changes the gradient."""
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the learning rate of a step (counted from 0) of `steps`."""
+        rising = round(self.warmup * steps)
+        if step < rising:
+            return self.lr * (step + 1) / rising
+        if self.schedule == "constant":
+            return self.lr
+        return self.lr * (1 + math.cos(math.pi * (step - rising) / (steps - rising))) / 2
+
+
+class Observer(Protocol):
+    """Looks at a learner between steps, as early stopping does."""
+
+    def observe(self, step: int, steps: int, network: Network) -> None:
+        """See the network after `step` of `steps`."""
+
+
+@dataclass
+class Learner:
+    """The training loop.
+
+    Each batch is cut into micro-batches of like length; their gradients add up to the gradient of the whole batch's
+    weighted mean loss. An objective that must know the whole batch is told what it needs before: from the batch's own
+    logits when it fits one micro-batch, else from a pass without gradients.
+
+    Args:
+        network: what is trained, in place.
+        objective: the loss.
+        training: the settings.
+        report: told of each step.
+    """
+
+    network: Network
+    objective: Objective
+    training: Training
+    report: Report
+
+    def train(self, reading: Reading, labels: Labels, seed: int, observers: Sequence[Observer] = ()) -> dict[str, Any]:
+        """Train on labelled items and return what happened, JSON-able.
+
+        Args:
+            reading: the items.
+            labels: one row an item; an item of weight 0 is as good as absent.
+            seed: of the order of the items.
+            observers: called after every step.
+
+        Raises:
+            DataError: no item has a weight.
+            JobError: the loss or the gradient is no longer finite.
+        """
+        import torch
+
+        network, training = self.network, self.training
+        plan, targets = self._plan(reading, labels, seed), Targets.on(network.device, labels)
+        adam = torch.optim.AdamW(network.trainable, lr=training.lr, weight_decay=training.weight_decay, fused=True)
+        trace = Trace(training.lr, len(plan))
+        for step, batch in enumerate(plan):
+            for group in adam.param_groups:
+                group["lr"] = training.rate(step, len(plan))
+            loss = self._gradient(reading, batch, targets, step / len(plan))
+            norm = torch.nn.utils.clip_grad_norm_(network.trainable, CLIP)
+            adam.step()
+            adam.zero_grad()
+            trace.add(loss, norm, reading.tokens(batch))
+            self.report(done=step + 1, total=len(plan), tokens=trace.tokens, **trace.news())
+            for observer in observers:
+                observer.observe(step + 1, len(plan), network)
+        computed = sum(reading.padded(batch, training.microbatch_tokens) for batch in plan)
+        return {"steps": len(plan), "padding": computed / trace.tokens, **trace.ends()}
+
+    def _plan(self, reading: Reading, labels: Labels, seed: int) -> list[IntArray]:
+        """Return the items of every step."""
+        rows = np.flatnonzero(labels.weight)
+        if not len(rows):
+            raise DataError(f"labels by {labels.by}: no item has a weight above 0, so there is nothing to learn from")
+        epochs = (np.random.default_rng([seed, epoch]) for epoch in range(self.training.epochs))
+        return [
+            rows[batch] for rng in epochs for batch in epoch_batches(reading.lengths[rows], self.training.batch, rng)
+        ]
+
+    def _gradient(self, reading: Reading, batch: IntArray, targets: Targets, progress: float) -> Tensor:
+        """Leave the gradient of the batch's weighted mean loss on the parameters; return the loss, on the device."""
+        import torch
+
+        pieces = reading.cut(batch, self.training.microbatch_tokens)
+        context = self._context(reading, pieces, targets) if len(pieces) > 1 else None
+        whole, total = targets.weight[batch].sum(), targets.weight.new_zeros(())
+        for piece in pieces:
+            logits, labels = self.network.logits(reading, piece), targets.probs[piece]
+            if len(pieces) == 1:
+                context = self.objective.batch_context(logits.detach().softmax(-1), labels)
+            losses = self.objective(logits, labels, progress=progress, context=context)
+            loss = (losses * targets.weight[piece]).sum() / whole
+            torch.autograd.backward(loss)
+            total += loss.detach()
+        return total
+
+    def _context(self, reading: Reading, pieces: list[IntArray], targets: Targets) -> Tensor | None:
+        """Return what the objective must know of the whole batch, from a pass without gradients or dropout."""
+        import torch
+
+        if not self.objective.needs_batch:
+            return None
+        with torch.no_grad():
+            logits = torch.cat([self.network.logits(reading, piece) for piece in pieces])
+        return self.objective.batch_context(logits.softmax(-1), targets.probs[np.concatenate(pieces)])
+
+
+class Targets(NamedTuple):
+    """Labels on the device."""
+
+    probs: Tensor
+    weight: Tensor
+
+    @classmethod
+    def on(cls, device: torch.device, labels: Labels) -> Targets:
+        """Copy labels to the device."""
+        import torch
+
+        return cls(torch.from_numpy(labels.probs).to(device), torch.from_numpy(labels.weight).to(device))
+
+
+class Trace:
+    """Losses and gradient norms; they stay on the device until a look at them, which waits for it."""
+
+    def __init__(self, lr: float, steps: int) -> None:
+        self.lr, self.steps, self.tokens = lr, steps, 0
+        self.unread: list[tuple[Tensor, Tensor]] = []
+        self.losses: list[float] = []
+
+    def add(self, loss: Tensor, norm: Tensor, tokens: int) -> None:
+        """Keep what one step gave."""
+        self.unread.append((loss, norm))
+        self.tokens += tokens
+
+    def news(self) -> dict[str, float]:
+        """Return the mean loss of the last steps every few steps, else nothing.
+
+        Raises:
+            JobError: a loss or a gradient is not finite.
+        """
+        if len(self.unread) < READ_EVERY and len(self.losses) + len(self.unread) < self.steps:
+            return {}
+        import torch
+
+        read = torch.stack([torch.stack(pair) for pair in self.unread]).tolist()
+        for loss, norm in read:
+            self.losses.append(loss)
+            if not math.isfinite(loss + norm):
+                self._refuse(loss, norm)
+        self.unread.clear()
+        return {"loss": sum(loss for loss, _ in read) / len(read)}
+
+    def ends(self) -> dict[str, float | int]:
+        """Return the tokens read, and the mean loss of the first and of the last few steps."""
+        first, last = self.losses[:READ_EVERY], self.losses[-READ_EVERY:]
+        return {
+            "tokens": self.tokens,
+            "first_loss": sum(first) / len(first),
+            "last_loss": sum(last) / len(last),
+        }
+
+    def _refuse(self, loss: float, norm: float) -> NoReturn:
+        what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
+        raise JobError(
+            f"training diverged: the {what} is {value} at step {len(self.losses)} of {self.steps}",
+            why=f"the peak learning rate is {self.lr:g}",
+            fix=f"set a lower one, such as lr={self.lr / 3:.1g}",
+        )

@@ -1,0 +1,130 @@
+"""A network that learns: a model's body with a head that starts at zero, and the items it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from superalign.batching import pad, within_budget
+from superalign.model import Backbone, Precision
+from superalign.task import Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Items as one model reads them.
+
+    Args:
+        ids: token ids of each text; the texts of an item stand together.
+        sides: texts of an item: 1, or 2 for Comparisons.
+        truncated: how many texts were cut at the model's length limit.
+    """
+
+    ids: Sequence[Sequence[int]]
+    sides: int
+    truncated: int
+
+    @classmethod
+    def of(cls, task: Task, items: IntArray, backbone: Backbone) -> Reading:
+        """Tokenize items of a task."""
+        ids, truncated = backbone.tokenize(task.texts(items))
+        return cls(ids, 2 if task.pairwise else 1, truncated)
+
+    @cached_property
+    def lengths(self) -> IntArray:
+        """Tokens of each item's longest text, int64 [n]."""
+        lengths = np.array([len(row) for row in self.ids], dtype=np.int64)
+        return np.asarray(lengths.reshape(-1, self.sides).max(1))
+
+    def texts(self, rows: IntArray) -> list[Sequence[int]]:
+        """Return the token ids of the items' texts."""
+        return [self.ids[row * self.sides + side] for row in rows for side in range(self.sides)]
+
+    def tokens(self, rows: IntArray) -> int:
+        """Count the real tokens of the items."""
+        return sum(len(ids) for ids in self.texts(rows))
+
+    def cut(self, rows: IntArray, budget: int) -> list[IntArray]:
+        """Cut items into pieces of like length of at most `budget` tokens with padding, one item at least."""
+        return within_budget(rows, self.lengths * self.sides, budget)
+
+    def padded(self, rows: IntArray, budget: int) -> int:
+        """Count the tokens computed for the items when they are cut to `budget`, padding included."""
+        return sum(len(piece) * self.sides * int(self.lengths[piece].max()) for piece in self.cut(rows, budget))
+
+
+class Network:
+    """A body and a head on its pooled hidden states; matrix products in `precision`, head and loss in float32.
+
+    The head of Examples has an output a class. That of Comparisons scores each response on its own, r0 and r1, and
+    the logits are -z/2 and z/2 with z = r1 - r0: cross-entropy is then the loss of Bradley and Terry (1952).
+
+    Args:
+        backbone: the body; the parameters that shall move require gradients, the others do not.
+        outputs: classes, or 1 for Comparisons.
+        precision: of the body's matrix products.
+        acting: modules that behave differently while learning (dropout); everything else never does.
+    """
+
+    def __init__(
+        self, backbone: Backbone, outputs: int, precision: Precision, acting: Sequence[nn.Module] = ()
+    ) -> None:
+        from torch import nn
+
+        self.backbone, self.precision, self.acting = backbone, precision, acting
+        self.device: torch.device = next(backbone.module.parameters()).device
+        self.head = nn.Linear(backbone.width, outputs, bias=False, device=self.device)
+        nn.init.zeros_(self.head.weight)
+        moving = [parameter for parameter in backbone.module.parameters() if parameter.requires_grad]
+        self.trainable: list[Tensor] = [*moving, self.head.weight]
+        backbone.module.eval()
+
+    def logits(self, reading: Reading, rows: IntArray) -> Tensor:
+        """Return float32 [n, k]; dropout acts only where gradients are recorded."""
+        import torch
+
+        for module in self.acting:
+            module.training = torch.is_grad_enabled()  # not train(): what is inside keeps its mode
+        ids, mask = (torch.from_numpy(x).to(self.device) for x in pad(reading.texts(rows), self.backbone.pad_id))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            hidden = self.backbone.module(input_ids=ids, attention_mask=mask).last_hidden_state
+            pooled = self.backbone.pool(hidden, mask)
+        scores: Tensor = self.head(pooled.float())
+        if self.head.out_features > 1:
+            return scores
+        z = scores.view(-1, 2).diff(dim=1)
+        return torch.cat([-z / 2, z / 2], 1)
+
+    def probs(self, reading: Reading, rows: IntArray, budget: int) -> FloatArray:
+        """Return class probabilities of items, float32 [n, k], at most `budget` tokens at once."""
+        import torch
+
+        out = np.empty((len(rows), max(2, self.head.out_features)), dtype=np.float32)
+        with torch.inference_mode():
+            for piece in within_budget(np.arange(len(rows)), reading.lengths[rows] * reading.sides, budget):
+                out[piece] = self.logits(reading, rows[piece]).softmax(-1).cpu().numpy()
+        return out
+
+    def state(self) -> list[Tensor]:
+        """Return a copy of the parameters that move."""
+        return [parameter.detach().clone() for parameter in self.trainable]
+
+    def restore(self, state: Sequence[Tensor]) -> None:
+        """Set the parameters that move to what `state` returned."""
+        import torch
+
+        with torch.no_grad():
+            for parameter, value in zip(self.trainable, state, strict=True):
+                parameter.copy_(value)

@@ -1,0 +1,105 @@
+"""Folders that `datasets` loads, without a network."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from superalign.errors import DataError
+from superalign.task import tasks
+from superalign.tasks.hub import HubData
+
+datasets = pytest.importorskip("datasets", reason="needs the extra 'data'")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what `datasets` writes out of the user's cache."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "reviews"
+    place.mkdir()
+    for split, start in (("train", 0), ("test", 60)):
+        rows = [{"text": f"text {n}", "label": ["bad", "good"][n % 2]} for n in range(start, start + 60)]
+        (place / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return place
+
+
+def save(place: Path, rows: list[dict[str, Any]], name: str, classes: list[str]) -> None:
+    place.mkdir(exist_ok=True)
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=classes)})
+    datasets.Dataset.from_list(rows, features=features).to_parquet(str(place / f"{name}.parquet"))
+
+
+def test_a_folder_has_its_splits(folder: Path) -> None:
+    source = tasks.build(f"hf:{folder}")
+    task, labels = source.load()
+    assert task.name == "reviews"
+    assert task.classes == ("bad", "good")
+    assert Counter(task.fixed_parts) == {None: 60, "test": 60}
+    assert task.items[0].id == "reviews/train:1"
+    assert labels.tolist() == [0, 1] * 60
+    assert tasks.build(str(source)) == source
+
+
+def test_splits_are_chosen(folder: Path) -> None:
+    train, _ = HubData(dataset=str(folder), split="train").load()
+    assert train.fixed_parts == ()
+    slices, _ = HubData(dataset=str(folder), split="train[:30]", transfer="train[30:]", test="test[:40]").load()
+    assert Counter(slices.fixed_parts) == {"supervise": 30, "transfer": 30, "test": 40}
+    with pytest.raises(DataError, match="(?s)no split 'tset'.*did you mean 'test'"):
+        HubData(dataset=str(folder), test="tset").load()
+
+
+def test_class_names_come_from_the_features(tmp_path: Path) -> None:
+    place = tmp_path / "named"
+    save(place, [{"text": f"t{n}", "label": n % 2} for n in range(40)], "train", ["zebra", "ant"])
+    save(place, [{"text": f"v{n}", "label": n % 2} for n in range(40)], "validation", ["zebra", "ant"])
+    save(place, [{"text": f"h{n}", "label": -1} for n in range(40)], "test", ["zebra", "ant"])
+    task, labels = HubData(dataset=str(place)).load()
+    assert task.classes == ("zebra", "ant")
+    assert labels[:2].tolist() == [0, 1]
+    assert {item.id.partition(":")[0] for item in task.items} == {"named/train", "named/validation"}  # test is hidden
+    with pytest.raises(DataError, match="'label' is '-1', not one of the classes"):
+        HubData(dataset=str(place), split="test").load()
+
+
+def test_the_fingerprint_follows_the_files(folder: Path) -> None:
+    source = HubData(dataset=str(folder))
+    before = source.fingerprint()
+    assert before == HubData(dataset=str(folder)).fingerprint() != HubData(dataset=str(folder), seed=1).fingerprint()
+    with (folder / "train.jsonl").open("a") as file:
+        file.write('\n{"text": "more", "label": "bad"}')
+    assert source.fingerprint() != before
+
+
+def test_what_cannot_be_loaded_is_said(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="cannot be loaded"):
+        HubData(dataset=str(tmp_path / "none")).load()
+    with pytest.raises(DataError, match=r"(?s)is a file.*file:.*train\.jsonl"):
+        HubData(dataset=str(folder / "train.jsonl")).load()
+    with pytest.raises(DataError, match=r"(?s)cannot be loaded.*'other' not found"):
+        HubData(dataset=str(folder), subset="other").load()
+    (folder / "train.jsonl").write_text("{broken\n")
+    with pytest.raises(DataError, match="cannot be loaded"):
+        HubData(dataset=str(folder)).load()
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError, match="(?s)'no/such' cannot be loaded.*connect to the network"):
+        HubData(dataset="no/such").load()
+
+
+def test_code_that_comes_with_a_data_set_is_not_run(tmp_path: Path) -> None:
+    place = tmp_path / "script"
+    place.mkdir()
+    marker = tmp_path / "ran"
+    (place / "script.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    with pytest.raises(DataError, match="cannot be loaded"):
+        HubData(dataset=str(place)).load()
+    assert not marker.exists()

