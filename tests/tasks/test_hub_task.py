@@ -54,7 +54,7 @@ def test_splits_are_chosen(folder: Path) -> None:
     assert train.fixed_parts == ()
     slices, _ = HubData(dataset=str(folder), split="train[:30]", transfer="train[30:]", test="test[:40]").load()
     assert Counter(slices.fixed_parts) == {"supervise": 30, "transfer": 30, "test": 40}
-    with pytest.raises(DataError, match="(?s)no split 'tset'.*did you mean 'test'"):
+    with pytest.raises(DataError, match=r"(?s)no split 'tset'.*did you mean 'test'"):
         HubData(dataset=str(folder), test="tset").load()
 
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_loaded_is_said(folder: Path, tmp_path: Path, monkeypatch
     with pytest.raises(DataError, match="cannot be loaded"):
         HubData(dataset=str(folder)).load()
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    with pytest.raises(DataError, match="(?s)'no/such' cannot be loaded.*connect to the network"):
+    with pytest.raises(DataError, match=r"(?s)'no/such' cannot be loaded.*connect to the network"):
         HubData(dataset="no/such").load()
 
 

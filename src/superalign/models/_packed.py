@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,12 +53,12 @@ def _gated(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module, nn.Mo
     import torch
 
     for owner, name, child in _children(module):
-        parts = [getattr(child, part, None) for part in ("gate_proj", "up_proj", "down_proj")]
+        gate, up, down = (getattr(child, part, None) for part in ("gate_proj", "up_proj", "down_proj"))
         activation = _ACTIVATIONS.get(type(getattr(child, "act_fn", None)).__name__)
-        if activation is None or not all(map(_packable, parts)):
+        if activation is None or not (_packable(gate) and _packable(up) and _packable(down)):
             continue
-        packed = _gated_layer(*parts, *activation)
-        trial = torch.randn(4, parts[0].in_features, dtype=torch.bfloat16)
+        packed = _gated_layer(gate, up, down, *activation)
+        trial = torch.randn(4, gate.in_features, dtype=torch.bfloat16)
         expected = child(trial)
         if (packed(trial) - expected).abs().max() <= TOLERANCE * expected.abs().max():
             yield owner, name, child, packed
@@ -68,7 +68,7 @@ def _children(module: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
     return [(owner, name, child) for owner in module.modules() for name, child in owner.named_children()]
 
 
-def _packable(module: object) -> bool:
+def _packable(module: object) -> TypeGuard[nn.Linear]:
     import torch
     from torch import nn
 

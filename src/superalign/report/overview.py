@@ -21,11 +21,12 @@ GLYPHS = {
 
 def masthead(result: WeakToStrongResult) -> Markup:
     """Return the finding and its set-up."""
-    task = f"{result.task.name} (version {result.task.version}{', pairs' if result.task.pairwise else ''})"
+    kind = "comparison" if result.task.pairwise else "example"
+    task = f"{cut(result.task.name, 80)}, {words.plural(result.task.items, kind)}"
     setup = {
         "Supervisor": _model(result.weak),
         "Student": _model(result.strong),
-        "Task": cut(task, 120),
+        "Task": task,
         "Run": f"{words.plural(_seeds(result), 'seed')}, {words.duration(result.seconds)}",
     }
     return tag(

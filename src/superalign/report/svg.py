@@ -45,6 +45,7 @@ class _Shapes(HTMLParser):
     def __init__(self, name: str, label: str) -> None:
         super().__init__(convert_charrefs=True)
         self.prefix, self.label = name, label
+        self.ids: dict[str, str] = {}
         self.open: list[tuple[str, dict[str, str], list[Markup]]] = []
         self.root = Markup()
 
@@ -76,12 +77,16 @@ class _Shapes(HTMLParser):
     def _kept(self, given: dict[str, str]) -> dict[str, str]:
         kept = {key: value for key, value in given.items() if key in ATTRIBUTES}
         if "id" in kept:
-            kept["id"] = f"{self.prefix}-{kept['id']}"
+            kept["id"] = self._id(kept["id"])
         for key, value in kept.items():
             if "url" in value:
                 target = LOCAL.fullmatch(value)
-                kept[key] = f"url(#{self.prefix}-{target[1]})" if target else "none"
+                kept[key] = f"url(#{self._id(target[1])})" if target else "none"
         return kept
+
+    def _id(self, given: str) -> str:
+        # the library counts ids over its whole process; the same result must give the same page
+        return self.ids.setdefault(given, f"{self.prefix}-clip-{len(self.ids)}")
 
     def _figure(self, given: dict[str, str], children: list[Markup]) -> Markup:
         box = {"viewBox": given["viewbox"], "style": f"max-width:{1.15 * float(given['width']):.0f}px"}

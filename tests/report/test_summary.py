@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from sample import HOSTILE, sample
+
+from superalign.report import summary, words
+from superalign.report.finding import headline
+from superalign.result import Interval, WeakToStrongResult
+
+
+def printed(result: WeakToStrongResult, width: int = 140, colour: bool = False) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=colour, color_system="truecolor" if colour else None).print(
+        summary(result)
+    )
+    return out.getvalue()
+
+
+def test_every_figure_is_there() -> None:
+    result = sample()
+    text = printed(result)
+    for one in result.summary:
+        assert words.percent(one.accuracy.value) in text
+        assert words.percents(one.accuracy) in text
+        assert words.count(one.n) in text
+    for pgr in result.pgr:
+        assert pgr.pooled is not None
+        assert words.ratios(pgr.pooled) in text
+    for test in result.tests:
+        assert words.p_value(test.p) in text
+    assert headline(result) in text
+    assert f"Warning: {result.flags[0]}" in text
+    assert "Left out: 3\u00a0rows of the data could not be used" in text
+
+
+def test_a_refused_pgr_gives_its_reason() -> None:
+    text = printed(sample(refused=True))
+    assert "refused" in text
+    assert "No PGR is given: ceiling − weak is +0.004" in text
+    assert "0.57" not in text
+
+
+def test_it_fits_a_narrow_terminal() -> None:
+    assert max(map(len, printed(sample(), width=100).splitlines())) <= 100
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_texts_send_nothing_to_the_terminal(text: str) -> None:
+    result = sample(methods=("a", "b"))
+    rows = [one.model_copy(update={"method": text}) for one in result.summary]
+    tests = [one.model_copy(update={"a": text}) for one in result.tests]
+    hostile = result.model_copy(update={"flags": [text], "summary": rows, "tests": tests})
+    assert "\x1b" not in printed(hostile)
+    coloured = printed(hostile, colour=True)
+    assert all(part.startswith("[") and part[1:].lstrip("0123456789;")[0] == "m" for part in coloured.split("\x1b")[1:])
+    assert not {"\x07", "\x00", "\x9b", "\u202e"} & set(coloured)
+
+
+def test_markup_in_a_name_is_text() -> None:
+    assert "[bold]x[/bold]" in printed(sample(methods=("[bold]x[/bold]", "b")))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.01, 0.05, "The student does better than its teacher, recovering"),
+        (-0.05, -0.01, "The student falls below its teacher"),
+        (-0.01, 0.02, "The student cannot be told from its teacher"),
+    ],
+)
+def test_headline_follows_the_paired_tests(low: float, high: float, said: str) -> None:
+    result = sample()
+    difference = Interval(value=(low + high) / 2, low=low, high=high)
+    tests = [test.model_copy(update={"difference": difference}) for test in result.tests]
+    assert headline(result.model_copy(update={"tests": tests})).startswith(said)
+
+
+def test_headline_tells_methods_apart() -> None:
+    result = sample()
+    worse = result.tests[0].model_copy(update={"difference": Interval(value=-0.1, low=-0.2, high=-0.05)})
+    text = headline(result.model_copy(update={"tests": [worse, *result.tests[1:]]}))
+    assert text == "The student with naive falls below its teacher; with logconf does better than its teacher"
