@@ -11,7 +11,9 @@ from sample import SCRIPT, sample
 from test_markup import Reader
 
 from superalign.report import figures, svg, words
-from superalign.report.chart import Axis, Band, Dot, rows_of_dots
+from superalign.report.chart import rows_of_dots
+from superalign.report.frame import Frame
+from superalign.report.marks import Axis, Band, Dot
 from superalign.report.series import CEILING, CONTROL, HAIR, INK, MUTED, PALETTE, PAPER, STUDENTS, WEAK, series
 from superalign.result import WeakToStrongResult
 
@@ -110,7 +112,7 @@ def test_only_shapes_pass_into_the_page() -> None:
         '<path d="M0 0" aria-label="a &lt;b&gt;" style="x"/><text font-family="F" fill="#1b1f24">1 &lt; 2</text></g>'
         '<defs><clipPath id="c1"><rect x="0"/></clipPath></defs><image href="urn:w"/></svg>'
     )
-    drawing = svg._Shapes("fig", "label").read(given)
+    drawing = svg.embed(given, "fig", "label")
     seen = Reader(drawing)
     assert {name for name, _ in seen.elements} == {"svg", "g", "path", "title", "text", "defs", "clippath", "rect"}
     assert seen.text == "a <b>1 < 2"
@@ -118,6 +120,12 @@ def test_only_shapes_pass_into_the_page() -> None:
     assert group == {"clip-path": "url(#fig-clip-0)", "fill": "none"}
     assert dict(seen.elements)["clippath"] == {"id": "fig-clip-0"}
     assert dict(seen.elements)["svg"]["role"] == "img"
+
+
+def test_a_figure_that_cannot_be_drawn_says_so(result: WeakToStrongResult) -> None:
+    frame = Frame(result, series(result), draws=True)
+    assert "could not be drawn" in str(frame.draw("x", "x", {"layer": [{"mark": "no such mark"}]}))
+    assert frame.draw("x", "x", {"layer": []}) is None
 
 
 def test_figures_use_only_the_palette(result: WeakToStrongResult) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from superalign.report import words
-from superalign.report.chart import Axis, Band, Dot, Mark, Point, Rule, Spec, curves, rows_of_dots
+from superalign.report.chart import curves, rows_of_dots
+from superalign.report.marks import Axis, Band, Dot, Mark, Point, Rule, Spec
 from superalign.report.markup import cut
 from superalign.report.series import CEILING, INK, WEAK, Book, Key, Series
 from superalign.result import DifficultyBin, Interval, Reliability, WeakToStrongResult

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from superalign.report import svg, words
-from superalign.report.chart import Spec
-from superalign.report.markup import Child, Column, Markup, tag
+from superalign.report.marks import Spec
+from superalign.report.markup import Child, Column, Markup, cut, tag
 from superalign.report.overview import beside, legend
 from superalign.report.series import Book, Key
 from superalign.result import Interval, Role, WeakToStrongResult
@@ -67,7 +67,12 @@ class Frame:
     def draw(self, name: str, title: str, spec: Spec) -> Markup | None:
         """Return the drawing, or None when there is nothing to draw or figures cannot be drawn."""
         label = f"{title}. The table below holds its numbers."
-        return svg.draw(spec, name, label) if self.draws and spec["layer"] else None
+        if not (self.draws and spec["layer"]):
+            return None
+        try:
+            return svg.draw(spec, name, label)
+        except ValueError as error:  # a figure that fails must not cost the reader the rest
+            return tag("p", f"This figure could not be drawn: {cut(str(error), 200)}", class_="flag", role="note")
 
     def numbers(self, data: Markup) -> Markup:
         """Return the table behind a figure, closed unless it stands in for the figure."""

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 from importlib.util import find_spec
 
-from superalign.report.chart import Spec
+from superalign.report.marks import Spec
 from superalign.report.markup import Markup, join, tag
 
 ELEMENTS = {name: name for name in ("g", "path", "line", "text", "tspan", "rect", "circle", "defs")}
@@ -30,10 +30,18 @@ def draw(spec: Spec, name: str, label: str) -> Markup:
         spec: Vega-Lite, its data inline.
         name: a word that no other figure of the page has; it keeps their ids apart.
         label: what the figure shows, for those who do not see it.
+
+    Raises:
+        ValueError: the spec cannot be drawn.
     """
     import vl_convert
 
-    return _Shapes(name, label).read(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
+    return embed(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]), name, label)
+
+
+def embed(svg: str, name: str, label: str) -> Markup:
+    """Return an SVG file as an element of the page, with only its shapes and texts; see `draw`."""
+    return _Shapes(name, label).read(svg)
 
 
 class _Shapes(HTMLParser):
