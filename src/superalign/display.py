@@ -66,13 +66,15 @@ class Plain(View):
         self.stream, self.start = stream or sys.stderr, time.perf_counter()
         self.rates: dict[str, Rate] = {}
         self.said = 0.0
-        self.reused = 0
+        self.stage = ""
 
     def __call__(self, event: str, /, **facts: Any) -> None:
         """Print what matters of one event."""
         job = facts.get("job", "")
         if event == "preparing":
-            self._say(facts["text"])
+            if facts["text"] != self.stage:
+                self.stage = facts["text"]
+                self._say(self.stage)
         elif event == "planned":
             self._say(f"{facts['jobs']} jobs, {facts['stored']} of them already in the store")
         elif event == "started":
@@ -126,8 +128,13 @@ class Live(View):
         """Show one event."""
         job = facts.get("job", "")
         if event == "preparing":
-            self._line(facts["text"])
+            if facts["text"] not in self.bars:
+                self.bars[facts["text"]] = self.progress.add_task(printable(facts["text"]), total=None, rate="")
+            self.progress.update(self.bars[facts["text"]], completed=facts["done"], total=facts["total"])
         elif event == "planned":
+            for bar in self.bars.values():
+                self.progress.remove_task(bar)
+            self.bars.clear()
             self.whole = self.progress.add_task("jobs", total=facts["jobs"], rate="")
         elif event == "started":
             self.rates[job] = Rate()

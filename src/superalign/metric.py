@@ -170,7 +170,8 @@ def performance_gap_recovered(
     if gap.low <= 0:
         return Recovered(
             None,
-            f"ceiling - weak is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]: within noise, no gap to recover",
+            f"ceiling - weak is {100 * gap.value:+.1f} points [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]: "
+            "within noise, no gap to recover",
         )
     value = float((s.mean() - w.mean()) / gap.value)
     gaps = bootstrap.means(c - w)

@@ -22,6 +22,8 @@ FloatArray = npt.NDArray[np.float32]
 Precision = Literal["bf16", "fp32"]
 Progress = Callable[[int, int, int], None]
 """Called with (items done, items in all, tokens done)."""
+Stage = Callable[[str, int, int], None]
+"""Called with (what is going on, done, total)."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Model(Component, ABC):
         """Return this model with another layer as its features."""
         return self.model_copy(update={"layer": self.check_layer(layer)})
 
-    def prepare(self, report: Callable[[str], None]) -> None:
+    def prepare(self, report: Stage) -> None:
         """Bring what the model needs onto this machine, telling `report` what is going on."""
         self.fingerprint()
 

@@ -63,7 +63,7 @@ def run(
         SuperalignError: whatever else the user can mend.
     """
     silent: Listener = listen or _silent
-    study.prepare(lambda text: silent("preparing", text=text))
+    study.prepare(lambda text, done, total: silent("preparing", text=text, done=done, total=total))
     folder = Run.open(study, Path(out) if out is not None else None)
     with folder.locked(), folder.recorded(silent) as heard:
         start = time.perf_counter()
@@ -113,7 +113,7 @@ def resume(path: Path | str, overrides: Mapping[str, Any] | None = None, **optio
     return result
 
 
-def load(path: Path | str) -> Config:
+def load(path: Path | str) -> Any:
     """Return the result of a finished run.
 
     Raises:
@@ -125,14 +125,13 @@ def load(path: Path | str) -> Config:
         raise ResumeError(f"no results in '{folder}'", fix=fix)
     study = build_study(read_config(folder / CONFIG), str(folder / CONFIG))
     try:
-        result: Config = study.read_result((folder / RESULTS).read_text(encoding="utf-8"))
+        return study.read_result((folder / RESULTS).read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(
             f"{RESULTS} is damaged or of another version",
             where=str(folder / RESULTS),
             fix=f"superalign resume {folder}",
         ) from error
-    return result
 
 
 def read_config(path: Path) -> dict[str, Any]:

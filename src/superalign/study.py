@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from superalign.config import Component, Config
 from superalign.job import Job
+from superalign.model import Stage
 from superalign.registry import Registry, chosen
 from superalign.store import Artifact
 
@@ -45,7 +46,7 @@ class Study(Component, ABC, Generic[P, R]):
     example: ClassVar[str]
     """A command line that works."""
 
-    def prepare(self, report: Callable[[str], None]) -> None:
+    def prepare(self, report: Stage) -> None:
         """Bring models and data onto this machine."""
         self.fingerprints()
 

@@ -26,9 +26,9 @@ def _students(summary: list[Summary], pgr: list[PGR], tests: list[PairedTest]) -
         found = next(p for p in pgr if p.method == student.method)
         side = "above" if test.difference.low > 0 else "below" if test.difference.high < 0 else None
         where = (
-            f"{side} its teacher by {_points(test.difference)}, p = {_p(test.p)}"
+            f"{side} its supervisor by {_points(test.difference)}, p {_p(test.p)}"
             if side
-            else f"not distinguishable from its teacher ({_points(test.difference)}, p = {_p(test.p)})"
+            else f"not distinguishable from its supervisor ({_points(test.difference)}, p {_p(test.p)})"
         )
         yield f"Trained on weak labels with {student.method}, the student scores {_share(student.accuracy)}: {where}."
         if found.pooled is None:
@@ -43,7 +43,7 @@ def _methods(tests: list[PairedTest]) -> Iterator[str]:
         if test.b == "weak":
             continue
         known = "differ by" if test.difference.low > 0 or test.difference.high < 0 else "cannot be told apart:"
-        yield f"{test.a} and {test.b} {known} {_points(test.difference)}, p = {_p(test.p)}."
+        yield f"{test.a} and {test.b} {known} {_points(test.difference)}, p {_p(test.p)}."
 
 
 def _share(figure: Interval) -> str:
@@ -55,7 +55,7 @@ def _points(figure: Interval) -> str:
 
 
 def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def _sentence(text: str) -> str:

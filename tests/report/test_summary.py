@@ -11,7 +11,7 @@ from superalign.report.finding import headline
 from superalign.result import Interval, WeakToStrongResult
 
 
-def printed(result: WeakToStrongResult, width: int = 140, colour: bool = False) -> str:
+def printed(result: WeakToStrongResult, width: int = 160, colour: bool = False) -> str:
     out = io.StringIO()
     Console(file=out, width=width, force_terminal=colour, color_system="truecolor" if colour else None).print(
         summary(result)
@@ -32,6 +32,7 @@ def test_every_figure_is_there() -> None:
     for test in result.tests:
         assert words.p_value(test.p) in text
     assert headline(result) in text
+    assert all(words.prose(sentence) in text for sentence in result.verdict)
     assert f"Warning: {result.flags[0]}" in text
     assert "Left out: 3\u00a0rows of the data could not be used" in text
 
@@ -66,9 +67,9 @@ def test_markup_in_a_name_is_text() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (0.01, 0.05, "The student does better than its teacher, recovering"),
-        (-0.05, -0.01, "The student falls below its teacher"),
-        (-0.01, 0.02, "The student cannot be told from its teacher"),
+        (0.01, 0.05, "The student does better than its supervisor, recovering"),
+        (-0.05, -0.01, "The student falls below its supervisor"),
+        (-0.01, 0.02, "The student cannot be told from its supervisor"),
     ],
 )
 def test_headline_follows_the_paired_tests(low: float, high: float, said: str) -> None:
@@ -82,4 +83,4 @@ def test_headline_tells_methods_apart() -> None:
     result = sample()
     worse = result.tests[0].model_copy(update={"difference": Interval(value=-0.1, low=-0.2, high=-0.05)})
     text = headline(result.model_copy(update={"tests": [worse, *result.tests[1:]]}))
-    assert text == "The student with naive falls below its teacher; with logconf does better than its teacher"
+    assert text == "The student with naive falls below its supervisor; with logconf does better than its supervisor"

@@ -258,6 +258,9 @@ def test_a_limit_keeps_whole_groups(jsonl: Write) -> None:
     numbers = [int(item.prompt.removeprefix("text ")) for item in task.items]
     assert numbers == sorted(numbers)
     assert max(numbers) > 300
+    scattered = jsonl("b.jsonl", [{**row, "group": n % 200} for n, row in enumerate(good(600))])
+    for most in range(90, 100):
+        assert set(Counter(File(path=scattered, limit=most).load().task.groups()).values()) == {3}
 
 
 def test_the_fingerprint_follows_content_and_settings(jsonl: Write, tmp_path: Path) -> None:

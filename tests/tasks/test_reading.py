@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from superalign.errors import DataError
 from superalign.task import Dropped, tasks
 from superalign.tasks import _read
-from superalign.tasks._files import find
 from superalign.tasks._lines import MAX_LINE
 from superalign.tasks._read import Row, read
 from superalign.tasks.file import File
@@ -28,7 +27,7 @@ MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 def outcomes(path: Path) -> tuple[list[Row], list[int]]:
     """Return the good rows and the line numbers of the bad ones."""
-    found = list(read(find(path), path.name))
+    found = list(read(path, path.name))
     bad = [int(row.where.rpartition(":")[2]) for row in found if isinstance(row, Dropped)]
     return [row for row in found if isinstance(row, Row)], bad
 

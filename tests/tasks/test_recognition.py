@@ -158,6 +158,10 @@ def test_choices_become_the_right_one_and_a_wrong_one(jsonl: Write, row: dict[st
     wrong = {response for pair in by_group.values() for response, label in pair if not label}
     assert len(wrong) > 1
     assert "R" not in wrong
+    choices = [int(item.id.rpartition("/")[2]) for item in loaded.task.items]
+    assert all(
+        a < b for a, b in zip(choices[::2], choices[1::2], strict=True)
+    )  # their order does not tell which is right
 
 
 def test_several_columns_make_one_text_grouped_by_the_first(jsonl: Write) -> None:

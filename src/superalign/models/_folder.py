@@ -14,6 +14,7 @@ from superalign.models._torch import quiet
 from superalign.store import home, write_atomic
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+SNAPSHOTS = "snapshots"  # the hub client's folder of checkouts, each named by its commit
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -62,7 +63,9 @@ def check_folder(folder: Path) -> list[Path]:
 
 
 def folder_digests(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of the folder that decides what the model answers."""
+    """Return what names every file that decides what the model answers: its SHA-256, or the hub's commit."""
+    if folder.parent.name == SNAPSHOTS:
+        return {"commit": folder.name, **{file.name: "" for file in check_folder(folder)}}
     files = [folder / CONFIG, *check_folder(folder), *(folder / name for name in TOKENIZER_FILES)]
     return {file.name: file_digest(file) for file in files if file.is_file()}
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 
 from superalign.errors import ConfigError, did_you_mean
-from superalign.model import Backbone, Features, Model, Precision, Progress, models
+from superalign.model import Backbone, Features, Model, Precision, Progress, Stage, models
 from superalign.models._cache import fetch, verify
 from superalign.models._catalog import CATALOG
 from superalign.models._settings import TransformerSettings
@@ -42,6 +42,10 @@ class Embedded(TransformerSettings):
                 f"embedded:{self.which} has no setting '{given[0]}'", why="it has no layers and reads whole texts"
             )
         return self
+
+    def prepare(self, report: Stage) -> None:
+        """Fetch the model when it is not here yet."""
+        fetch(self.which, report=report)
 
     def fingerprint(self) -> str:
         """Return the fingerprint of the model it stands for; fetches it on first use."""

@@ -25,7 +25,7 @@ class LeftOut:
 
 
 def headline(result: WeakToStrongResult) -> str:
-    """Say in one line whether students outdo their teacher, and what part of the gap they recover."""
+    """Say in one line whether students outdo their supervisor, and what part of the gap they recover."""
     sides: dict[str, list[str]] = {}
     for test in result.tests:
         if test.b == "weak":
@@ -70,8 +70,8 @@ def _refused(result: WeakToStrongResult) -> LeftOut | None:
 
 def _side(difference: Interval) -> str:
     if difference.low > 0:
-        return "does better than its teacher"
-    return "falls below its teacher" if difference.high < 0 else "cannot be told from its teacher"
+        return "does better than its supervisor"
+    return "falls below its supervisor" if difference.high < 0 else "cannot be told from its supervisor"
 
 
 def _recovered(result: WeakToStrongResult) -> str:

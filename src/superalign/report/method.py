@@ -23,7 +23,8 @@ REST = {
         "above chance is not due to what the labels mean."
     ),
     "Intervals": (
-        f"95%, percentiles of {REPLICATES:,} bootstrap replicates that resample groups of test items and seeds."
+        f"95%, percentiles of {REPLICATES:,} bootstrap replicates that resample groups of test items and seeds; "
+        "the seeds' weights are spread by the t quantile, since a plain bootstrap over few seeds is too sure of itself."
     ),
     "PGR": (
         "Performance gap recovered: (student − weak) / (ceiling − weak), of accuracies averaged over seeds; "
@@ -31,7 +32,7 @@ REST = {
         "noise is noise."
     ),
     "Paired tests": (
-        "Two-sided permutation tests that flip the sign of the difference of whole groups of items, seeds averaged."
+        "The difference of accuracy on the same test items; p is two-sided and of the same bootstrap as the interval."
     ),
     "Calibration": "Expected calibration error over 15 equal-width bins of the confidence of the predicted class.",
 }

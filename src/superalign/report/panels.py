@@ -90,7 +90,7 @@ def tests(frame: Frame) -> Markup:
     columns = [Column("Difference"), *numbers("Points", "p", "n", "Groups")]
     what = (
         "Difference of accuracy on the same test items, seeds averaged, with its 95% interval. "
-        "p is of a two-sided permutation test that flips the sign of whole groups of related items."
+        "p is two-sided and of the same bootstrap over test groups and seeds as the interval."
     )
     first = frame.result.tests[0]
     counts = f"n = {words.count(first.n)} in {words.plural(first.groups, 'group')}."

@@ -29,6 +29,7 @@ def summary(result: WeakToStrongResult) -> RenderableType:
     parts += [_accuracy(result), *_refusals(result), Text()]
     if result.tests:
         parts += [_tests(result), Text()]
+    parts += [Text(cut(words.prose(sentence), 400)) for sentence in result.verdict] + [Text()]
     parts += [Text(f"Warning: {cut(flag, 400)}", style="yellow") for flag in result.flags]
     parts += [Text(f"Data: {cut(warning, 400)}", style="yellow") for warning in result.task.warnings[:MAX_WARNINGS]]
     missing = left_out(result)

@@ -7,7 +7,7 @@ control on the same labels dealt to the wrong items. All are scored on the *test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
@@ -18,7 +18,7 @@ from superalign.evaluation import Cell, Evidence, evaluate
 from superalign.fit import Fit, FitChoice
 from superalign.fits.probe import Probe
 from superalign.job import Job
-from superalign.model import Model, ModelChoice
+from superalign.model import Model, ModelChoice, Stage
 from superalign.objective import Objective, ObjectiveChoice
 from superalign.objectives.naive import SoftCrossEntropy
 from superalign.registry import default
@@ -50,7 +50,7 @@ class WeakToStrongPlan(Plan):
 
 @studies.register("weak-to-strong")
 class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
-    """Can a strong model, trained only on a weak model's labels, do better than its teacher?"""
+    """Can a strong model, trained only on a weak model's labels, do better than its supervisor?"""
 
     summary: ClassVar[str] = "train a strong model on a weak model's labels; measure how much of the gap is recovered"
     example: ClassVar[str] = "superalign run weak-to-strong --task facts,cities=800 --methods naive logconf,alpha=0.75"
@@ -88,7 +88,7 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
                 raise ConfigError(f"method '{name}' is given twice")
         return methods
 
-    def prepare(self, report: Callable[[str], None]) -> None:
+    def prepare(self, report: Stage) -> None:
         """Fetch the models that are not here yet."""
         self.weak.prepare(report)
         self.strong.prepare(report)

@@ -134,7 +134,7 @@ def _compare(
     other = drafts[earlier]
     if other.part != draft.part:
         reasons[index] = "leak", f"the same text is in the {other.part} part ({other.where})"
-    elif _answer(other) == _answer(draft):
+    elif other.label == draft.label:  # the order of a Comparison follows from its texts, so this holds for it too
         reasons[index] = "duplicate", f"same text as {other.where}"
     else:
         reasons[index] = "conflict", f"same text as {other.where}, different labels"
@@ -145,10 +145,6 @@ def _content(item: Item) -> tuple[str, ...]:
     if isinstance(item, Comparison):
         return (item.prompt, *sorted(item.responses))
     return (item.prompt,) if item.response is None else (item.prompt, item.response)
-
-
-def _answer(draft: Draft) -> int | str:
-    return draft.item.responses[int(draft.label)] if isinstance(draft.item, Comparison) else draft.label
 
 
 def _summary(counts: Counter[str]) -> list[str]:
