@@ -9,8 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -176,6 +177,44 @@ def leftovers(*folders: Path) -> list[str]:
     hidden = [path for folder in folders for path in folder.rglob(".*") if path.name not in (".lock",)]
     unfinished = [path for folder in folders for path in folder.rglob("tmp/*")]
     return [str(path) for path in (*hidden, *unfinished)]
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> None:
+    """Read a process's standard error up to the line that holds `words`."""
+    assert process.stderr
+    read = []
+    for line in process.stderr:
+        read.append(line)
+        if words in line:
+            return
+    raise AssertionError(f"{words!r} never came:\n{''.join(read)}")
+
+
+def children(pid: int, holding: str = "") -> list[int]:
+    """Return the processes whose parent is `pid` and whose command line holds some words, oldest first."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and holding in (folder / "cmdline").read_text():
+                found.append(int(folder.name))
+    return sorted(found)
+
+
+def gone(pids: list[int], seconds: float = 15) -> bool:
+    """Wait until none of the processes is alive; tell whether that came."""
+    end = time.monotonic() + seconds
+    while any(_runs(pid) for pid in pids):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _runs(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text() != ""  # empty: dead, and not yet buried
+    return False
 
 
 def flip_bit(file: Path, where: float = 0.5) -> None:

@@ -13,7 +13,21 @@ from superalign.models.hf import HuggingFace
 from superalign.objective import objectives
 from superalign.task import Comparison, Example, Task
 
-WORDS = "Paris Lima France Peru river question answer model supervisor very long one two three four five six".split()
+WORDS = [
+    "Paris",
+    "Lima",
+    "France",
+    "Peru",
+    "river",
+    "question",
+    "answer",
+    "model",
+    "very",
+    "long",
+    "one",
+    "two",
+    "three",
+]
 KINDS = ("true", "false", "yes", "no")
 
 
@@ -32,7 +46,7 @@ def examples(n: int = 12, kinds: int = 2, seed: int = 0) -> tuple[Task, np.ndarr
 
 def comparisons(n: int = 12) -> tuple[Task, np.ndarray]:
     """The preferred response ends in "false"."""
-    texts, truth = sentences(2 * n, 2)
+    texts, _ = sentences(2 * n, 2)
     items = []
     for number, (true, false) in enumerate(zip(texts[::2], texts[1::2], strict=True)):
         pair = (true, false) if number % 2 else (false, true)

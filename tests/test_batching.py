@@ -44,7 +44,9 @@ def test_batches_of_one_window_do_not_overlap_in_length(lengths, size, seed):
 
 def test_every_epoch_deals_other_batches_and_a_seed_always_the_same():
     lengths = chat_lengths(300)
-    first, second, again = (epoch_batches(lengths, 32, np.random.default_rng(seed)) for seed in ([0, 0], [0, 1], [0, 0]))
+    first, second, again = (
+        epoch_batches(lengths, 32, np.random.default_rng(seed)) for seed in ([0, 0], [0, 1], [0, 0])
+    )
     assert not {frozenset(batch) for batch in first} & {frozenset(batch) for batch in second}
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
 
@@ -67,9 +69,7 @@ def test_pieces_hold_every_item_once_within_the_budget_longest_first(lengths, bu
     assert all(len(piece) == 1 or len(piece) * lengths[piece].max() <= budget for piece in pieces)
 
 
-@given(
-    lengths=st.lists(st.integers(1, 200), min_size=1, max_size=8).map(np.array), budget=st.integers(1, 800)
-)
+@given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=8).map(np.array), budget=st.integers(1, 800))
 def test_cuts_cost_as_little_as_the_best_of_all_cuts(lengths, budget):
     order = np.argsort(-lengths, kind="stable")
     ways = [np.split(order, where) for n in range(len(order)) for where in combinations(range(1, len(order)), n)]

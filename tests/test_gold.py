@@ -70,6 +70,11 @@ def test_reading_more_than_the_parent_takes_oracle_in_the_name():
     assert issubclass(type("OracleFilter", (Supervisor,), {"gold_parts": frozenset({"transfer"})}), GoldReader)
 
 
+def test_a_new_kind_of_reader_is_not_let_in_either():
+    with pytest.raises(SealedGoldError, match="put 'Oracle' into its name"):
+        type("Metric", (GoldReader,), {"gold_parts": frozenset({"test"}), "__module__": "somewhere.else"})
+
+
 def test_what_is_unsealed_is_a_copy():
     gold = Gold(LABELS, "test")
     gold.unseal(Metric(), "why")[:] = 9

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_tasks import comparisons, examples, model
 from transformers import AutoModel, AutoTokenizer
 
+from small_tasks import comparisons, examples, model
 from superalign.errors import DataError, JobError
 from superalign.fits.full import Full
 from superalign.label import Labels

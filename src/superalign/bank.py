@@ -45,6 +45,7 @@ class FeatureBank:
     def __init__(self, store: Store, model: Model) -> None:
         self.model = model
         self.store = Store(store.root / "features" / model.fingerprint()[:32])
+        self.store.sweep()
         self.notices = self.store.notices
         self.held: dict[str, dict[int, tuple[str, int]]] = {}  # text name -> layer -> (shard, row)
         self.facts: dict[str, tuple[bool, int]] = {}  # text name -> (truncated, tokens)

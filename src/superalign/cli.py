@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from superalign.errors import ConfigError, SuperalignError, did_you_mean
+from superalign.errors import ConfigError, StoreError, SuperalignError, did_you_mean
 
 if TYPE_CHECKING:
     from superalign.study import Study
@@ -20,9 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code. A user's mistake is explained in a few lines, without a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = parser().parse_args(words)
-        handler: Handler = options.handler
-        return handler(options)
+        with _standard_output():
+            options = parser().parse_args(words)
+            handler: Handler = options.handler
+            return handler(options)
     except SuperalignError as error:
         from superalign.display import printable
 
@@ -33,8 +37,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nstopped; nothing that finished is lost: the same command goes on from here", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
         return 141
+    except OSError as error:
+        from superalign.display import printable
+
+        print(f"error: {printable(error)}", file=sys.stderr)
+        return StoreError.exit_code
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Write what the block prints before it ends, so that a full disk or a reader who left is noticed in time."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # where the terminal's encoding is not UTF-8
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write goes nowhere
+        raise
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,15 +67,19 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, naming the nearest flag when one is unknown."""
-        found, unknown = self.parse_known_args(args, namespace)
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, naming the nearest flag when one is unknown to this very command."""
+        found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             flag = unknown[0].partition("=")[0]
-            known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-            hint = did_you_mean(flag, known) if flag.startswith("-") else f"see {self.prog} --help"
-            raise ConfigError(f"unknown argument '{flag}' for '{self.prog}'", fix=hint)
-        return found
+            raise ConfigError(f"unknown argument '{flag}' for '{self.prog}'", fix=self._hint(flag))
+        return found, unknown
+
+    def _hint(self, flag: str) -> str:
+        if self._actions[-1].nargs == argparse.REMAINDER:
+            return f"settings come after {self._actions[-2].metavar}"
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        return did_you_mean(flag, known) if flag.startswith("-") else f"see {self.prog} --help"
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting; a bad choice gets the nearest valid one."""
@@ -135,7 +163,7 @@ def _version_or_help(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from superalign.runs import build_study, read_config
+    from superalign.runs import build_study, read_config, study_type
     from superalign.study import studies
 
     if options.what in (None, "-h", "--help"):
@@ -145,11 +173,10 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.what.endswith((".yaml", ".yml", ".json")) or Path(options.what).is_file():
         config = read_config(Path(options.what))
-        name = str(config.get("study", ""))
     else:
-        config, name = {"study": options.what}, options.what
-    study_type = studies.get(name)
-    flags, settings = _settings(study_type, f"superalign run {options.what}", options.rest)
+        config = {"study": options.what}
+    kind = study_type(config, options.what)
+    flags, settings = _settings(kind, f"superalign run {options.what}", options.rest)
     return _execute(build_study({**config, **settings}, options.what), flags, flags.out)
 
 
@@ -158,14 +185,17 @@ def _resume(options: argparse.Namespace) -> int:
 
     from superalign.errors import ResumeError
     from superalign.runs import CONFIG, build_study, describe, read_config, refuse_change
-    from superalign.study import studies
 
     folder = Path(options.run)
     if not (folder / CONFIG).is_file():
         raise ResumeError(f"no run in '{folder}'", why=f"it holds no {CONFIG}", fix="superalign ls runs")
     config = read_config(folder / CONFIG)
     study = build_study(config, str(folder / CONFIG))
-    flags, settings = _settings(studies.get(study.name), "superalign resume RUN", options.rest)
+    flags, settings = _settings(type(study), "superalign resume RUN", options.rest)
+    if flags.out is not None:
+        raise ConfigError(
+            "a run is finished where it is: resume takes no --out", fix=f"superalign run {folder / CONFIG} --out DIR"
+        )
     refuse_change(describe(study), describe(build_study({**config, **settings})), folder)
     return _execute(study, flags, folder)
 
@@ -197,8 +227,6 @@ def _settings(
 
 
 def _execute(study: Study[Any, Any], flags: argparse.Namespace, out: Any) -> int:
-    import os
-
     from superalign.display import watch
     from superalign.executor import executors
     from superalign.runs import run

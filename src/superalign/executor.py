@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -19,8 +20,11 @@ from superalign import errors
 from superalign.config import Component
 from superalign.errors import JobError, SuperalignError
 from superalign.job import Job, Listener, compute, from_plain, in_order, to_plain
+from superalign.processes import deaf_to_ctrl_c, live_with_parent
 from superalign.registry import Registry, chosen
 from superalign.store import Store
+
+THREADS = "SUPERALIGN_THREADS"
 
 
 class Executor(Component, ABC):
@@ -70,7 +74,14 @@ class Ledger:
     """Keeps what became of each job of one call of `run`."""
 
     def __init__(self, listen: Listener) -> None:
-        self.listen, self.counts, self.lost = listen, Counter[str](), dict[str, Job]()
+        self._listen, self.lost = listen, dict[str, Job]()
+        self.outcomes: dict[str, str] = {}  # job -> what was done for it
+
+    def listen(self, event: str, /, **facts: Any) -> None:
+        """Hear an event, and keep in mind whether its job was computed."""
+        if event == "finished" or (event == "reused" and facts["job"] not in self.outcomes):
+            self.outcomes[facts["job"]] = "computed" if event == "finished" else "reused"
+        self._listen(event, **facts)
 
     def blocked(self, job: Job) -> bool:
         """Tell whether an input of `job` failed; then so did `job`."""
@@ -96,7 +107,7 @@ class Ledger:
                 why="see the 'failed' events of the run",
                 fix="run the same command again: what finished is in the store and is not computed again",
             )
-        return self.counts
+        return Counter(self.outcomes.values())
 
 
 @executors.register("in-process")
@@ -109,9 +120,8 @@ class InProcess(Executor):
         for job in in_order(jobs):
             if ledger.blocked(job):
                 continue
-            ledger.counts["reused" if store.has(job.key) else "computed"] += 1
             try:
-                compute(job, store, listen)
+                compute(job, store, ledger.listen)
             except Exception as error:
                 ledger.failed(job, Failure.of(error))
         return ledger.close()
@@ -130,12 +140,14 @@ class Pool(Executor):
         """See Executor.run."""
         ledger = Ledger(listen)
         ordered = in_order(jobs)
-        ledger.counts["reused"] = sum(store.has(job.key) for job in ordered)
-        ledger.counts["computed"] = len(ordered) - ledger.counts["reused"]
+        for job in ordered:
+            if store.has(job.key):
+                ledger.listen("reused", job=job.key, title=job.title)
         for _ in range(self.retries + 1):
             waiting = {job.key: job for job in ordered if not store.has(job.key) and job.key not in ledger.lost}
             try:
-                self._drain(waiting, store, ledger)
+                if waiting:
+                    self._drain(waiting, store, ledger)
                 return ledger.close()
             except BrokenProcessPool:
                 listen("notice", text="a worker process died; its jobs are given out again")
@@ -148,10 +160,14 @@ class Pool(Executor):
     def _drain(self, waiting: dict[str, Job], store: Store, ledger: Ledger) -> None:
         """Give out every job as soon as its inputs are stored."""
         spawn = multiprocessing.get_context("spawn")
-        threads = max(1, len(os.sched_getaffinity(0)) // self.workers)
+        threads = os.environ.get(THREADS) or str(max(1, _usable_cores() // self.workers))
         running: dict[Future[Failure | None], Job] = {}
-        with spawn.Manager() as manager:
+        manager = SyncManager(ctx=spawn)
+        with deaf_to_ctrl_c():
+            manager.start(live_with_parent)
+        with manager:
             events = manager.Queue()
+            others = multiprocessing.active_children()
             pool = ProcessPoolExecutor(self.workers, spawn, _start_worker, (threads,))
             try:
                 while waiting or running:
@@ -160,7 +176,9 @@ class Pool(Executor):
                         if ledger.blocked(job):
                             del waiting[key]
                         elif not any(needed.key in unfinished for needed in job.inputs.values()):
-                            running[pool.submit(_work, to_plain([job]), str(store.root), events)] = waiting.pop(key)
+                            with deaf_to_ctrl_c():
+                                future = pool.submit(_work, to_plain([job]), str(store.root), events)
+                            running[future] = waiting.pop(key)
                     done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
                     while not events.empty():
                         event, facts = events.get()
@@ -169,13 +187,22 @@ class Pool(Executor):
                         job = running.pop(future)
                         if failure := future.result():
                             ledger.failed(job, failure)
+            except KeyboardInterrupt:
+                for worker in multiprocessing.active_children():
+                    if worker not in others:
+                        worker.terminate()
+                raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _start_worker(threads: int) -> None:
-    os.environ["SUPERALIGN_THREADS"] = str(threads)
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start_worker(threads: str) -> None:
+    live_with_parent()
+    os.environ[THREADS] = os.environ["OMP_NUM_THREADS"] = threads
 
 
 def _work(plain: list[dict[str, Any]], root: str, events: Any) -> Failure | None:

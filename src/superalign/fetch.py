@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from superalign.models._cache import Report, fetch, is_ready, listener, models_folder, remove
+from superalign.models._cache import Report, fetch, is_ready, models_folder, remove
 from superalign.models._catalog import CATALOG
 
 State = Literal["ready", "not fetched", "terms not accepted"]
@@ -41,20 +39,10 @@ def listing() -> list[Listed]:
     ]
 
 
-@contextmanager
-def reporting(report: Report) -> Iterator[None]:
-    """Send the progress of models fetched by themselves, on first use inside the block, to `report`."""
-    token = listener.set(report)
-    try:
-        yield
-    finally:
-        listener.reset(token)
-
-
 def _state(name: str) -> State:
     if is_ready(name):
         return "ready"
     return "terms not accepted" if CATALOG[name].terms else "not fetched"
 
 
-__all__ = ["CATALOG", "Listed", "Report", "fetch", "listing", "remove", "reporting"]
+__all__ = ["CATALOG", "Listed", "Report", "fetch", "listing", "remove"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import io
@@ -19,11 +20,11 @@ from typing import Any, TypeVar
 import yaml
 
 from superalign.config import Config, digest
-from superalign.errors import ConfigError, DataError, ResumeError
+from superalign.errors import ConfigError, DataError, ResumeError, SuperalignError
 from superalign.executor import Executor, executors
 from superalign.job import Job, Listener, compute, in_order
 from superalign.registry import Registry
-from superalign.store import Store, write_atomic
+from superalign.store import Store, sweep_written, write_atomic, writing
 from superalign.study import Conduct, Study, studies
 
 R = TypeVar("R", bound=Config)
@@ -36,6 +37,7 @@ CONFIG, EVENTS, IDENTITY, RESULTS, TABLE, REPORT = (
     "results.csv",
     "report.html",
 )
+LOCK = ".lock"
 
 
 def run(
@@ -64,8 +66,8 @@ def run(
     """
     silent: Listener = listen or _silent
     study.prepare(lambda text, done, total: silent("preparing", text=text, done=done, total=total))
-    folder = Run.open(study, Path(out) if out is not None else None)
-    with folder.locked(), folder.recorded(silent) as heard:
+    with Run.opened(study, Path(out) if out is not None else None) as folder:
+        heard = folder.recorded(silent)
         start = time.perf_counter()
         keep = store or Store()
         keep.sweep()
@@ -146,7 +148,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ConfigError(f"there is no config '{path}'") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read '{path}'", why=str(error)) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a date that is none
         raise ConfigError(f"'{path}' is not YAML", why=" ".join(str(error).split())) from None
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise ConfigError(f"'{path}' must be a mapping of settings", fix="for example: study: weak-to-strong")
@@ -155,11 +157,20 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def build_study(config: Mapping[str, Any], where: str | None = None) -> Study[Any, Any]:
     """Build a study from its settings; the key `study` names it."""
-    data = dict(config)
-    name = data.pop("study", None)
+    settings = {key: value for key, value in config.items() if key != "study"}
+    return study_type(config, where).parse(settings, where)
+
+
+def study_type(config: Mapping[str, Any], where: str | None = None) -> type[Study[Any, Any]]:
+    """Return the kind of study that a config names.
+
+    Raises:
+        ConfigError: it names none, or one that does not exist.
+    """
+    name = config.get("study")
     if not isinstance(name, str):
         raise ConfigError("a config needs the key 'study'", where=where, fix=f"one of: {', '.join(studies.names())}")
-    return studies.get(name).parse(data, where)
+    return studies.get(name)
 
 
 def describe(study: Study[Any, Any]) -> dict[str, Any]:
@@ -185,52 +196,44 @@ class Run:
         self.path, self.config, self.fingerprints = path, config, fingerprints
 
     @classmethod
-    def open(cls, study: Study[Any, Any], path: Path | None) -> Run:
-        """Create the folder, or check that what is in it is this very study over these very inputs."""
+    @contextmanager
+    def opened(cls, study: Study[Any, Any], path: Path | None) -> Iterator[Run]:
+        """Create the folder, or check that what is in it is this very study over these very inputs; keep others out.
+
+        Raises:
+            ResumeError: it is no folder, is being written by another process, or holds something else.
+        """
         config, fingerprints = describe(study), study.fingerprints()
         if path is None:
             path = Path("runs") / f"{study.name}-{digest([config, fingerprints])[:8]}"
         if path.exists() and not path.is_dir():
             raise ResumeError(f"'{path}' is a file, not a folder for a run")
-        if (path / CONFIG).is_file():
-            refuse_change(read_config(path / CONFIG), config, path)
-        if (path / IDENTITY).is_file():
-            known = json.loads((path / IDENTITY).read_text(encoding="utf-8"))["fingerprints"]
-            for name, value in fingerprints.items():
-                if known.get(name) != value:
-                    raise ResumeError(
-                        f"what '{name}' points at has changed since this run began",
-                        where=str(path),
-                        fix="start a new run with another --out",
-                    )
-        write_atomic(path / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        identity = {"study": study.name, "config_sha256": digest(config), "fingerprints": fingerprints}
-        write_atomic(path / IDENTITY, json.dumps(identity, indent=2) + "\n")
-        return cls(path, config, fingerprints)
+        with _locked(path):
+            if (path / CONFIG).is_file():
+                refuse_change(read_config(path / CONFIG), config, path)
+            if (path / IDENTITY).is_file():
+                _refuse_changed_inputs(path / IDENTITY, fingerprints)
+            for name in (CONFIG, IDENTITY, RESULTS, TABLE, REPORT):
+                sweep_written(path / name)
+            write_atomic(path / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+            identity = {"study": study.name, "config_sha256": digest(config), "fingerprints": fingerprints}
+            write_atomic(path / IDENTITY, json.dumps(identity, indent=2) + "\n")
+            yield cls(path, config, fingerprints)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes out; the lock dies with its holder."""
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ResumeError(f"'{self.path}' is being written by another process") from None
-            yield
+    def recorded(self, listen: Listener) -> Listener:
+        """Return a listener that also appends to events.jsonl, progress left out."""
+        events = self.path / EVENTS
+        _drop_torn_line(events)
 
-    @contextmanager
-    def recorded(self, listen: Listener) -> Iterator[Listener]:
-        """Yield a listener that also appends to events.jsonl, progress left out."""
-        with (self.path / EVENTS).open("a", encoding="utf-8") as file:
+        def heard(event: str, /, **facts: Any) -> None:
+            if event != "progress":
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                line = json.dumps({"time": now, "event": event, **facts}, ensure_ascii=False)
+                with writing(events), events.open("a", encoding="utf-8") as file:
+                    file.write(f"{line}\n")
+            listen(event, **facts)
 
-            def heard(event: str, /, **facts: Any) -> None:
-                if event != "progress":
-                    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-                    file.write(json.dumps({"time": now, "event": event, **facts}, ensure_ascii=False) + "\n")
-                    file.flush()
-                listen(event, **facts)
-
-            yield heard
+        return heard
 
     def write(self, result: Any, listen: Listener) -> None:
         """Write results.json, results.csv and report.html, each at once."""
@@ -251,11 +254,44 @@ def table(result: Any) -> str:
     return out.getvalue()
 
 
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder; the lock dies with its holder."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ResumeError(f"'{folder}' is being written by another process") from None
+        yield
+
+
+def _drop_torn_line(events: Path) -> None:
+    """Cut off a last line that a killed process or a full disk left unfinished."""
+    with writing(events):
+        if events.is_file() and (torn := events.read_bytes().rpartition(b"\n")[2]):
+            os.truncate(events, events.stat().st_size - len(torn))
+
+
+def _refuse_changed_inputs(identity: Path, fingerprints: Mapping[str, str]) -> None:
+    elsewhere = "start a new run with another --out; what both share is not computed again"
+    try:
+        known = json.loads(identity.read_text(encoding="utf-8"))["fingerprints"]
+        changed = [name for name, value in fingerprints.items() if known.get(name) != value]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ResumeError(f"{identity.name} is damaged", where=str(identity), fix=elsewhere) from None
+    if changed:
+        what = f"what '{changed[0]}' points at has changed since this run began"
+        raise ResumeError(what, where=str(identity.parent), fix=elsewhere)
+
+
 def refuse_change(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
     """Raise ResumeError with the difference when two resolved settings are not the same."""
-    if digest(old) == digest(new):
-        return
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if not names:
+        return
     changes = "; ".join(f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}" for name in names)
     raise ResumeError(
         "these settings change the results, so the run cannot go on with them",
@@ -269,7 +305,8 @@ def _short(value: Any) -> str:
     if isinstance(value, dict) and "name" in value:
         for registry in _registries():
             if value["name"] in registry.names():
-                return str(registry.build(value))
+                with contextlib.suppress(SuperalignError):  # settings of another version
+                    return str(registry.build(value))
     if isinstance(value, list):
         return " ".join(_short(one) for one in value)
     return str(value)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from superalign.bank import FeatureBank
 from superalign.config import canonical
+from superalign.errors import DataError
 from superalign.fit import Lesson, fits
 from superalign.job import Inputs, Tools, step
 from superalign.label import Labels
@@ -110,8 +111,15 @@ def stack(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
 
 def part_of(parts: Parts, name: str) -> npt.NDArray[np.int64]:
-    """Return the item indices of the part called `name`."""
-    return parts[PARTS.index(name)]
+    """Return the item indices of the part called `name`.
+
+    Raises:
+        DataError: there are none.
+    """
+    rows = parts[PARTS.index(name)]
+    if not len(rows):
+        raise DataError(f"no item is left for the {name} part", fix="give the task more rows, or other shares")
+    return rows
 
 
 def _labels_by(params: Params, inputs: Inputs, rows: npt.NDArray[np.int64], number: int, seed: int, k: int) -> Labels:

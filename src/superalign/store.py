@@ -10,6 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,11 +122,7 @@ class Store:
             text = json.dumps({**record, "sha256": _sha256(record)}, ensure_ascii=False, allow_nan=False)
             write_synced(temporary / RECORD, text.encode())
             place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.rename(place)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
+            self._put(temporary, key)
             _sync_folder(place.parent)
         except OSError as error:
             raise _cannot_write(self.root, error) from error
@@ -140,13 +137,31 @@ class Store:
     def sweep(self) -> None:
         """Remove what dead processes left half-written."""
         for folder in (self.root / "tmp").glob("*-*"):
-            owner = folder.name.partition("-")[0]
-            if owner.isdigit() and not _alive(int(owner)):
+            if _is_orphan(folder.name.partition("-")[0]):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _put(self, whole: Path, key: str) -> None:
+        """Rename a written folder into its place, unless an artifact is there already."""
+        try:
+            whole.rename(self.path(key))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if not self.has(key):  # what is there is no artifact
+                self._remove(key)
+                whole.rename(self.path(key))
 
     def _discard(self, key: str, why: str) -> None:
         self.notices.append(f"artifact {key[:12]} is damaged ({why}); it is computed again")
-        shutil.rmtree(self.path(key), ignore_errors=True)
+        self._remove(key)
+
+    def _remove(self, key: str) -> None:
+        """Take an artifact out of its place in one step, then delete it."""
+        rubbish = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        with contextlib.suppress(OSError):
+            rubbish.parent.mkdir(parents=True, exist_ok=True)
+            self.path(key).rename(rubbish)
+        shutil.rmtree(rubbish, ignore_errors=True)
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -164,13 +179,34 @@ def write_atomic(path: Path, text: str) -> None:
         StoreError: the disk is full or the folder cannot be written; the old content stays.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_synced(temporary, text.encode())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
+    with writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_synced(temporary, text.encode())
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def sweep_written(path: Path) -> None:
+    """Remove what `write_atomic` to `path` left behind in processes that were killed."""
+    for temporary in path.parent.glob(f".{path.name}.*"):
+        if _is_orphan(temporary.suffix[1:]):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Explain what keeps the block from writing `path`.
+
+    Raises:
+        StoreError: instead of an OSError of the block.
+    """
+    try:
+        yield
+    except OSError as error:
         raise _cannot_write(path, error) from error
 
 
@@ -204,14 +240,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _alive(pid: int) -> bool:
+def _is_orphan(pid: str) -> bool:
+    """Tell whether `pid` is the number of a process that is no more."""
     try:
-        os.kill(pid, 0)
+        os.kill(int(pid), 0)
     except ProcessLookupError:
-        return False
-    except PermissionError:
         return True
-    return True
+    except (ValueError, OverflowError, PermissionError):
+        return False
+    return False
 
 
 def _cannot_write(path: Path, error: OSError) -> StoreError:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from faults import Shell
 
 GOOD, BAD = ("wonderful", "moving", "bright"), ("dull", "tiring", "grey")
@@ -34,7 +35,19 @@ def study(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
     """Return the words of a command that runs a small study."""
     table = write_reviews(tmp_path_factory.mktemp("data") / "films.csv", ROWS)
     models = ["--weak", f"hf:{tiny('bert')}", "--strong", f"hf:{tiny('llama')}"]
-    return ["run", "weak-to-strong", *models, "--task", f"file:{table}", "--seeds", "2", "--sweep", "2", "--threads", "1"]
+    return [
+        "run",
+        "weak-to-strong",
+        *models,
+        "--task",
+        f"file:{table}",
+        "--seeds",
+        "2",
+        "--sweep",
+        "2",
+        "--threads",
+        "1",
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from faults import Shell, computed_again, events, leftovers, rows
 
+from faults import Shell, computed_again, events, leftovers, rows
 from superalign import WeakToStrong, WeakToStrongResult, load, run
 from superalign.config import digest
 
@@ -116,4 +116,6 @@ def test_default_folder_and_generated_task(shell: Shell, study: list[str]) -> No
     shell.fork(*words).exits(0)
     (folder,) = (shell.folder / "runs").iterdir()
     assert re.fullmatch(r"weak-to-strong-[0-9a-f]{8}", folder.name)
-    assert {row["n"] for row in rows(folder)} == {json.loads((folder / "results.json").read_text())["task"]["parts"]["test"]}
+    assert {row["n"] for row in rows(folder)} == {
+        json.loads((folder / "results.json").read_text())["task"]["parts"]["test"]
+    }

@@ -259,8 +259,8 @@ def test_a_limit_keeps_whole_groups(jsonl: Write) -> None:
     assert numbers == sorted(numbers)
     assert max(numbers) > 300
     scattered = jsonl("b.jsonl", [{**row, "group": n % 200} for n, row in enumerate(good(600))])
-    for most in range(90, 100):
-        assert set(Counter(File(path=scattered, limit=most).load().task.groups()).values()) == {3}
+    for seed in range(8):
+        assert set(Counter(File(path=scattered, limit=98, seed=seed).load().task.groups()).values()) == {3}
 
 
 def test_the_fingerprint_follows_content_and_settings(jsonl: Write, tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ class FineTune(Training, Fit, ABC):
         held = rows[hold_out(groups, self.validation, lesson.seed)]
         weight = lesson.labels.weight.copy()
         weight[held] = 0
-        judge = OracleEarlyStop().labels(lesson.oracle, len(task.classes)) if lesson.oracle else lesson.labels
+        judge = lesson.labels
+        if self.wants_gold and lesson.oracle is not None:
+            judge = OracleEarlyStop().labels(lesson.oracle, len(task.classes))
         judging = Labels(judge.probs[held], judge.weight[held], judge.by)
         return EarlyStop(reading, held, judging, self.microbatch_tokens), replace(lesson.labels, weight=weight)
 

@@ -33,6 +33,7 @@ class Full(FineTune):
         if self.checkpointing:
             if not getattr(body, "supports_gradient_checkpointing", False):
                 raise ModelError(f"{model} cannot recompute activations", fix="checkpointing=false")
-            body.gradient_checkpointing_enable({"use_reentrant": False})
+            enable = getattr(body, "activation_checkpointing_enable", None) or body.gradient_checkpointing_enable
+            enable({"use_reentrant": False})
             acting = [module for module in body.modules() if getattr(module, "gradient_checkpointing", False)]
         return Network(backbone, outputs, model.precision(), acting)

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from superalign.errors import ModelError, StoreError, did_you_mean
+from superalign.errors import ModelError, did_you_mean
 from superalign.models._catalog import CATALOG, GGUF, TERMS, Entry
-from superalign.models._convert import convert
+from superalign.models._convert import check_converter, convert
 from superalign.models._folder import file_digest
 from superalign.models._install import install
-from superalign.store import home, write_synced
+from superalign.store import home, write_synced, writing
 
 Report = Callable[[str, int, int], None]
 """Called with (stage in words, done, total)."""
 MANIFEST = "MANIFEST.json"
 SCHEMA = 1
-listener: ContextVar[Report | None] = ContextVar("listener", default=None)
 
 
 def models_folder() -> Path:
@@ -64,21 +61,19 @@ def fetch(name: str, *, accept_terms: bool = False, report: Report | None = None
         report: called with (stage, done, total).
 
     Raises:
+        MissingExtraError: the model must be converted and torch, transformers or gguf is not installed.
         ModelError: unknown name, terms not accepted, no network, or a file that is not what its pin says.
         StoreError: the disk is full or the cache cannot be written.
     """
     entry, place = entry_of(name), models_folder() / name
-    report = report or listener.get() or _silent
+    report = report or _silent
     if is_ready(name):
         return place
-    try:
-        with _alone(name, report):
-            if not is_ready(name):
-                if entry.terms and not accept_terms:
-                    raise _needs_terms(entry)
-                _make(entry, place, report)
-    except OSError as error:
-        raise _cannot_write(error) from error
+    with writing(place), _alone(name, report):
+        if not is_ready(name):
+            if entry.terms and not accept_terms:
+                raise _needs_terms(entry)
+            _make(entry, place, report)
     return place
 
 
@@ -106,17 +101,16 @@ def remove(name: str) -> bool:
     place = models_folder() / name
     if not place.is_dir():
         return False
-    try:
-        with _alone(name, _silent):
-            going = _temporary(name)
-            place.rename(going)
-            shutil.rmtree(going)
-    except OSError as error:
-        raise _cannot_write(error) from error
+    with writing(place), _alone(name, _silent):
+        going = _temporary(name)
+        place.rename(going)
+        shutil.rmtree(going)
     return True
 
 
 def _make(entry: Entry, place: Path, report: Report) -> None:
+    if entry.form == "gguf":
+        check_converter()  # before the download
     for stale in place.parent.glob(f".{entry.name}-*"):  # we hold the lock: whoever left it is gone
         shutil.rmtree(stale, ignore_errors=True)
     temporary = _temporary(entry.name)
@@ -251,15 +245,3 @@ def _size(file: Path) -> int | None:
 
 def _silent(stage: str, done: int, total: int) -> None:
     """Report nothing."""
-
-
-def _cannot_write(error: OSError) -> StoreError:
-    where = str(models_folder())
-    if error.errno == errno.ENOSPC:
-        return StoreError(
-            "the disk is full",
-            where=where,
-            why="nothing half-written was kept",
-            fix="free some space (or set SUPERALIGN_HOME to another disk) and run the same command again",
-        )
-    return StoreError("the cache of models cannot be written", where=where, why=str(error), fix="set SUPERALIGN_HOME")

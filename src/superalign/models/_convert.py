@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -10,8 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from superalign.errors import ModelError, require
+from superalign.models._install import NO_SPACE, TAIL
 
 _BAR = re.compile(r"(\d+)/(\d+) \[")
+
+
+def check_converter() -> None:
+    """Raise MissingExtraError unless what a conversion needs is installed."""
+    for module in ("torch", "transformers", "gguf"):
+        require(module, "local")
 
 
 def convert(gguf: Path, out: Path, progress: Callable[[int, int], None]) -> None:
@@ -23,38 +31,38 @@ def convert(gguf: Path, out: Path, progress: Callable[[int, int], None]) -> None
         progress: called with (tensors done, tensors).
 
     Raises:
-        MissingExtraError: torch, transformers or gguf is not installed.
         ModelError: the conversion failed; its last lines are shown.
+        OSError: the disk is full.
     """
-    for module in ("torch", "transformers", "gguf"):
-        require(module, "local")
-    command = [sys.executable, "-P", "-m", __name__, str(gguf), str(out)]
-    quietly = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    code, words = _run([sys.executable, "-P", "-m", __name__, str(gguf), str(out)], progress)
+    if code:
+        if NO_SPACE in words:
+            raise OSError(errno.ENOSPC, NO_SPACE)
+        cause = f"killed by signal {-code}" if code < 0 else "it failed"
+        last = "\n    ".join(words.strip().splitlines()[-TAIL:])
+        raise ModelError(f"{gguf.name} could not be converted", why=f"{cause}; the last lines:\n    {last}")
+
+
+def _run(command: list[str], progress: Callable[[int, int], None]) -> tuple[int, str]:
+    """Return the exit code and the last words of a process, whose progress bars become `progress`."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     said, says = os.pipe()
     process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=says,
-        env={**os.environ, **quietly},
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=says, env=environment
     )
     os.close(says)
-    tail = b""
+    words = b""
     try:
         while chunk := os.read(said, 4096):
-            tail = (tail + chunk)[-4096:]
+            words = (words + chunk)[-4096:]
             for done, total in _BAR.findall(chunk.decode("utf-8", "replace")):
                 progress(int(done), int(total))
-        process.wait()
+        return process.wait(), words.decode("utf-8", "replace")
     finally:
         os.close(said)
         if process.poll() is None:
             process.kill()
             process.wait()
-    if process.returncode:
-        last = "\n    ".join(tail.decode("utf-8", "replace").strip().splitlines()[-6:])
-        cause = f"killed by signal {-process.returncode}" if process.returncode < 0 else "it failed"
-        raise ModelError(f"{gguf.name} could not be converted", why=f"{cause}; the last lines:\n    {last}")
 
 
 def _main(gguf: Path, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ _NO_NETWORK = re.compile(
     r"|error sending request|Network is unreachable|Failed to establish",
     re.IGNORECASE,
 )
+NO_SPACE = os.strerror(errno.ENOSPC)
 TAIL = 6  # lines of the installer shown when it fails
 
 
@@ -42,6 +44,7 @@ def install(packages: Sequence[str], target: Path, scratch: Path, watch: Callabl
 
     Raises:
         ModelError: no installer, no network, or the installer failed (its last lines are shown).
+        OSError: the disk is full.
     """
     command = _command(packages, target)
     target.mkdir(parents=True)
@@ -93,6 +96,8 @@ def _find_uv() -> str | None:
 
 
 def _failed(packages: Sequence[str], command: Sequence[str], output: str) -> ModelError:
+    if NO_SPACE in output:
+        raise OSError(errno.ENOSPC, NO_SPACE)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     last = "\n    ".join(lines[-TAIL:]) or "it said nothing"
     installer = "pip" if "-m" in command else "uv"
