@@ -84,7 +84,8 @@ def line(row: dict[str, object]) -> str:
     assert isinstance(pgr, dict)
     shares = "  ".join(f"{who} {100 * v:4.1f} [{100 * a:4.1f}, {100 * b:4.1f}]" for who, (v, a, b) in accuracy.items())
     gaps = "  ".join(
-        f"{who} {v[0]:.2f} [{v[1]:.2f}, {v[2]:.2f}]" if isinstance(v, list) else f"{who}: none" for who, v in pgr.items()
+        f"{who} {v[0]:.2f} [{v[1]:.2f}, {v[2]:.2f}]" if isinstance(v, list) else f"{who}: none"
+        for who, v in pgr.items()
     )
     return f"{row['set']:22} n {row['n']:>5}  {shares}  PGR {gaps}"
 

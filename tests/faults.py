@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 SCRIPT = Path(sys.executable).with_name("superalign")
 TIMEOUT = 240.0
@@ -68,14 +68,16 @@ class Shell:
         out, err = process.communicate(timeout=TIMEOUT)
         return Ended(process.returncode, out, err)
 
-    def start(self, *words: object, **settings: str) -> subprocess.Popen[str]:
-        """Start the console script in a process group of its own."""
+    def start(
+        self, *words: object, out: int | IO[str] = subprocess.PIPE, err: int = subprocess.PIPE, **settings: str
+    ) -> subprocess.Popen[str]:
+        """Start the console script in a process group of its own; `settings` are environment variables."""
         return subprocess.Popen(
             [str(SCRIPT), *map(str, words)],
             cwd=self.folder,
             env=self.environment(settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=out,
+            stderr=err,
             stdin=subprocess.DEVNULL,
             text=True,
             start_new_session=True,

@@ -12,11 +12,13 @@ import sys
 import sysconfig
 import time
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from faults import small_disk
 from superalign.errors import ModelError, StoreError
 from superalign.fetch import CATALOG, fetch, listing, remove
 from superalign.models._cache import MANIFEST, is_ready, models_folder, verify
@@ -266,6 +268,21 @@ def test_cache_that_cannot_be_written_is_named(isolated_home: Path) -> None:
     isolated_home.write_text("a file where the folder should be")
     with pytest.raises(StoreError, match="cannot write"):
         fetch("toy")
+
+
+@pytest.mark.usefixtures("in_catalog")
+def test_full_disk_is_said_and_nothing_half_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(small_disk(tmp_path / "small", "64k"))
+        except PermissionError as error:
+            pytest.skip(f"no small disk can be mounted here: {error}")
+        monkeypatch.setenv("SUPERALIGN_HOME", str(disk))
+        (disk / "models").mkdir()
+        (disk / "ballast").write_bytes(bytes(60 << 10))
+        with pytest.raises(StoreError, match="the disk is full"):
+            fetch("toy")
+        assert left_behind() == []
 
 
 @pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG.keys())

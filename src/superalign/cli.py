@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with _standard_output():
+            _check_encoding(words)
             options = parser().parse_args(words)
             handler: Handler = options.handler
             return handler(options)
@@ -43,6 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"error: {printable(error)}", file=sys.stderr)
         return StoreError.exit_code
+
+
+def _check_encoding(words: Sequence[str]) -> None:
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{word!a} is not valid UTF-8", fix="rename the file or folder") from None
 
 
 @contextmanager
@@ -121,7 +130,7 @@ def parser() -> Parser:
     show.add_argument("--json", action="store_true", help="print results.json")
     report = command("report", _report, "write a run's report again", "superalign report runs/NAME")
     report.add_argument("run", metavar="RUN", help="the run's folder")
-    report.add_argument("--out", metavar="FILE", help="where to write it (default: RUN/report.html)")
+    report.add_argument("--out", metavar="FILE", help="file or folder to write it to (default: RUN)")
     listing = command("ls", _ls, "list what there is", "superalign ls objectives")
     listing.add_argument("what", nargs="?", choices=LISTS, help="what to list (default: everything but runs)")
     listing.add_argument("--json", action="store_true", help="print JSON")
@@ -227,7 +236,7 @@ def _settings(
 
 
 def _execute(study: Study[Any, Any], flags: argparse.Namespace, out: Any) -> int:
-    from superalign.display import watch
+    from superalign.display import printable, watch
     from superalign.executor import executors
     from superalign.runs import run
 
@@ -248,7 +257,7 @@ def _execute(study: Study[Any, Any], flags: argparse.Namespace, out: Any) -> int
         result = run(study, out=out, executor=executor, listen=listen)
     _print_result(result, flags.json)
     if not flags.json and not flags.quiet:
-        print(f"\nreport: {paths[-1]}")
+        print(f"\nreport: {printable(paths[-1])}")
     return 0
 
 
@@ -273,12 +282,14 @@ def _show(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from superalign.display import printable
     from superalign.report import write_report
     from superalign.runs import REPORT, load
 
-    path = Path(options.out) if options.out else Path(options.run) / REPORT
+    path = Path(options.out) if options.out else Path(options.run)
+    path = path / REPORT if path.is_dir() else path
     write_report(load(options.run), path)
-    print(path)
+    print(printable(path))
     return 0
 
 

@@ -114,7 +114,7 @@ def _explain(cls: type[Config], error: ValidationError, where: str | None) -> Co
             where=where,
             fix=did_you_mean(path[-1], cls.model_fields),
         )
-    if first["type"] == "missing":
+    if first["type"] == "missing" and len(path) == 1:
         return ConfigError(f"{owner} needs the setting '{path[-1]}'", where=where)
     return ConfigError(
         f"setting '{'.'.join(path)}' of {owner}: {first['msg'].removeprefix('Value error, ')}",

@@ -109,7 +109,8 @@ class Bootstrap:
         _, self._group = np.unique(np.asarray(groups), return_inverse=True)
         self.n_groups = int(self._group.max()) + 1
         rng = np.random.default_rng(seed)
-        self._groups = rng.multinomial(self.n_groups, np.full(self.n_groups, 1 / self.n_groups), replicates)
+        drawn = rng.multinomial(self.n_groups, np.full(self.n_groups, 1 / self.n_groups), replicates)
+        self._groups = drawn.astype(np.float32)  # once: integer products would be converted at every call
         drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), replicates) / seeds
         self._seeds = 1 / seeds + small_sample_factor(seeds) * (drawn - 1 / seeds)
         self._sizes = self._sum_groups(np.ones((1, len(self._group))))[0]
@@ -128,8 +129,8 @@ class Bootstrap:
             sizes = self._sum_groups(where[None].astype(np.float64))[0]
         totals = self._sum_groups(values)  # [seeds, groups]
         seeds = self._seeds if len(values) > 1 else np.ones((len(self._groups), 1))
-        summed = np.einsum("bs,bs->b", seeds, self._groups @ totals.T)
-        count = self._groups @ sizes
+        summed = (seeds * (self._groups @ totals.T.astype(np.float32))).sum(1)
+        count = self._groups @ sizes.astype(np.float32)
         return np.asarray(np.divide(summed, count, out=np.full(len(count), np.nan), where=count > 0))
 
     def mean(self, scores: npt.ArrayLike, where: BoolArray | None = None) -> Bounds:

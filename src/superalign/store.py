@@ -257,6 +257,7 @@ def _cannot_write(path: Path, error: OSError) -> StoreError:
             "the disk is full",
             where=str(path),
             why="nothing half-written was kept; finished jobs are safe",
-            fix="free some space (or set SUPERALIGN_HOME to another disk) and run the same command again",
+            fix="free some space, or take another disk (SUPERALIGN_HOME for the store, --out for a run), "
+            "and run the same command again",
         )
     return StoreError("cannot write", where=str(path), why=str(error), fix="check the folder's permissions")

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,25 +49,30 @@ def install(packages: Sequence[str], target: Path, scratch: Path, watch: Callabl
     target.mkdir(parents=True)
     scratch.mkdir(parents=True)
     quietly = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_INPUT": "1", "TMPDIR": str(scratch)}
-    log = scratch / "installer.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **quietly},
-        )
-        try:
-            while process.poll() is None:
-                watch(_bytes(scratch) + _bytes(target))
-                time.sleep(0.2)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **quietly},
+    )
+    output = _watched(process, lambda: watch(_bytes(scratch) + _bytes(target)))
     if process.returncode:
-        raise _failed(packages, command, log.read_text(encoding="utf-8", errors="replace"))
+        raise _failed(packages, command, output.decode("utf-8", "replace"))
+
+
+def _watched(process: subprocess.Popen[bytes], look: Callable[[], None]) -> bytes:
+    """Return what a process says, looking around while it runs; it does not outlive the call."""
+    try:
+        while True:
+            try:
+                return process.communicate(timeout=0.2)[0]
+            except subprocess.TimeoutExpired:
+                look()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def _command(packages: Sequence[str], target: Path) -> list[str]:

@@ -89,7 +89,8 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
         return methods
 
     def prepare(self, report: Stage) -> None:
-        """Fetch the models that are not here yet."""
+        """See that the data is there, then fetch the models that are not here yet."""
+        self.task.fingerprint()
         self.weak.prepare(report)
         self.strong.prepare(report)
 
