@@ -240,19 +240,19 @@ class _Scorer:
         )
 
     def model_facts(self, role: str) -> result.ModelFacts:
-        if job := self.evidence.features.get(role):
-            return result.ModelFacts.model_validate(self.fetch(job).meta)
-        model = self.evidence.models[role]
         cells = [cell for cell in self.evidence.cells if (cell.role == "weak") == (role == "weak")]
-        facts = self.fetch(cells[0].job).meta["facts"][cells[0].row]
+        trained = self.fetch(cells[0].job).meta["facts"][cells[0].row]
+        if "layer" not in trained:  # a probe: its features say what was read
+            return result.ModelFacts.model_validate(self.fetch(self.evidence.features[role]).meta)
+        model = self.evidence.models[role]
         return result.ModelFacts(
             spec=str(model),
-            layer=facts.get("layer", model.chosen_layer()),
+            layer=trained["layer"],
             depth=model.depth(),
             fingerprint=model.fingerprint(),
             texts=len(self.task.texts()),
-            truncated=facts.get("truncated", 0),
-            tokens=facts.get("tokens", 0),
+            truncated=trained["truncated"],
+            tokens=trained["tokens"],
         )
 
     def _of(self, role: str) -> list[Scores]:

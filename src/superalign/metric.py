@@ -111,8 +111,8 @@ class Bootstrap:
         rng = np.random.default_rng(seed)
         drawn = rng.multinomial(self.n_groups, np.full(self.n_groups, 1 / self.n_groups), replicates)
         self._groups = drawn.astype(np.float32)  # once: integer products would be converted at every call
-        drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), replicates) / seeds
-        self._seeds = 1 / seeds + small_sample_factor(seeds) * (drawn - 1 / seeds)
+        share = rng.multinomial(seeds, np.full(seeds, 1 / seeds), replicates) / seeds
+        self._seeds = 1 / seeds + small_sample_factor(seeds) * (share - 1 / seeds)
         self._sizes = self._sum_groups(np.ones((1, len(self._group))))[0]
 
     def means(self, scores: npt.ArrayLike, where: BoolArray | None = None) -> FloatArray:

@@ -52,6 +52,8 @@ class Backbone:
     pool: Callable[[Any, Any], Any]
     """(hidden [n, t, d], attention mask [n, t]) -> [n, d]."""
     pad_id: int
+    layer: int
+    """The highest layer: what is pooled."""
 
 
 class Model(Component, ABC):

@@ -90,10 +90,12 @@ def test_fine_tuned_run_killed_again_and_again(shell: Shell, study: list[str], t
     calm = Shell(shell.folder, shell.folder / "calm-home")
     calm.fork(*words, "--out", "calm", "--quiet").exits(0)
     draw = random.Random(5)
-    for _ in range(PATIENCE):
-        crash = Crash(str(shell.home), draw.randrange(6, 14))
-        if shell.fork(*words, "--out", "run", "--quiet", crash=crash).code == 0:
+    for number in range(PATIENCE):  # in turn while it writes the store and while it trains
+        crash = Crash(str(shell.home), draw.randrange(6, 14)) if number % 2 else None
+        ended = shell.fork(*words, "--out", "run", "--quiet", crash=crash, kill_after=0.8 + 0.3 * number)
+        if ended.code == 0:
             break
+        assert ended.code == KILLED, ended.err
     assert rows(shell.folder / "run") == rows(shell.folder / "calm")
     assert not computed_again(shell.folder / "run")
 

@@ -71,7 +71,12 @@ class FineTune(Training, Fit, ABC):
                 facts |= early.restore(network)
         test = Reading.of(task, asked, network.backbone)
         probs = network.probs(test, np.arange(len(asked)), self.microbatch_tokens)
-        facts |= {"lr": self.lr, "stop": self.stop, "truncated": reading.truncated + test.truncated}
+        facts |= {
+            "lr": self.lr,
+            "stop": self.stop,
+            "layer": network.backbone.layer,
+            "truncated": reading.truncated + test.truncated,
+        }
         return Learned(probs, facts)
 
     def _early_stop(self, task: Task, lesson: Lesson, reading: Reading) -> tuple[EarlyStop, Labels]:

@@ -105,7 +105,7 @@ class HuggingFace(TransformerSettings):
             return ids, sum(cut)
 
         pool = pool_last if self._pooling() == "last" else pool_mean
-        return Backbone(module, self._width(), tokenize, pool, reader.pad_id)
+        return Backbone(module, self._width(), tokenize, pool, reader.pad_id, layer)
 
     def _folder(self) -> Path:
         return folder_of(self.path, self.revision)
