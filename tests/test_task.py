@@ -1,24 +1,16 @@
 from __future__ import annotations
 
-import copy
-import pickle
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superalign.errors import SealedGoldError
 from superalign.task import (
     PARTS,
     Comparison,
     Dropped,
     Example,
-    Gold,
-    GoldReader,
     Task,
     Text,
-    recorded_unsealings,
     split,
 )
 
@@ -96,36 +88,3 @@ def test_texts_of_items() -> None:
     assert Comparison("1", "q", ("a", "b")).texts() == (Text("q", "a"), Text("q", "b"))
     assert Comparison("1", "", ("a", "b")).texts() == (Text("a"), Text("b"))
     assert Task("t", "1", (Example("7", "q"),), ("a", "b")).groups() == ("7",)
-
-
-class Learner:
-    """Reads nothing."""
-
-
-class Metric(GoldReader):
-    gold_parts = frozenset({"test"})
-
-
-def test_gold_is_sealed_for_all_but_its_readers() -> None:
-    gold = Gold(np.array([0, 1, 1]), "test")
-    assert "sealed" in repr(gold)
-    assert len(gold) == 3
-    with pytest.raises(SealedGoldError):
-        gold.unseal(Learner(), "curiosity")
-    for peek in (np.asarray, list, copy.copy, copy.deepcopy, pickle.dumps, lambda sealed: sealed[0]):
-        with pytest.raises(SealedGoldError):
-            peek(gold)
-    assert not hasattr(gold, "__dict__")
-    with recorded_unsealings() as log:
-        labels = gold.unseal(Metric(), "accuracy")
-    assert [tuple(entry) for entry in log] == [("test", "Metric", "accuracy", 3)]
-    labels[:] = 9
-    assert gold.unseal(Metric(), "again").tolist() == [0, 1, 1]
-    with pytest.raises(SealedGoldError):
-        Gold(np.array([0]), "transfer").unseal(Metric(), "accuracy")
-
-
-def test_who_reads_more_than_its_parent_says_oracle() -> None:
-    with pytest.raises(SealedGoldError, match="Oracle"):
-        type("Better", (Metric,), {"gold_parts": frozenset({"test", "transfer"})})
-    assert type("BetterOracle", (Metric,), {"gold_parts": frozenset({"test", "transfer"})})

@@ -164,6 +164,6 @@ class Live(View):
 
 def watch(*, quiet: bool) -> View:
     """Return the view that fits where standard error goes."""
-    if quiet:
+    if quiet or sys.stderr is None:  # None: it is closed
         return Silent()
     return Live() if sys.stderr.isatty() else Plain()

@@ -1,4 +1,4 @@
-"""Each command explains itself, starts fast, and works without a network."""
+"""Each command explains itself, starts fast, works without a network, and minds where its output goes."""
 
 from __future__ import annotations
 
@@ -127,6 +127,19 @@ def test_a_reader_who_leaves(undisturbed: Shell, words: list[str]) -> None:
         _, err = process.communicate(timeout=60)
     assert err == ""
     assert process.returncode in (1, 141)  # rich ends with 1
+
+
+@pytest.mark.parametrize("words", ["show run >&-", "resume run 2>&-"])
+def test_closed_streams(finished: Shell, words: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{SCRIPT} {words}"],
+        cwd=finished.folder,
+        env=finished.environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 def press_ctrl_c(process: subprocess.Popen[str]) -> Ended:
     """Interrupt a process and its helpers, as a terminal does."""
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=15)
     return Ended(process.returncode, out, err)
 
 
@@ -28,14 +28,13 @@ def assert_stopped(ended: Ended) -> None:
 
 
 def test_interrupted_at_start_and_in_later_stages(shell: Shell, undisturbed: Shell, study: list[str]) -> None:
-    for delay in (0.7, 1.5, 2.5):
+    for delay in (0.7, 2.0):
         process = shell.start(*study, "--out", "run")
         time.sleep(delay)
         assert_stopped(press_ctrl_c(process))
-    for stage in ("features of hf:", "student, ceiling, control: probe"):
-        process = shell.start(*study, "--out", "run")
-        wait_for(process, stage)
-        assert_stopped(press_ctrl_c(process))
+    process = shell.start(*study, "--out", "run")
+    wait_for(process, "student, ceiling, control: probe")
+    assert_stopped(press_ctrl_c(process))
     shell.fork("resume", "run", "--quiet").exits(0)
     assert rows(shell.folder / "run") == rows(undisturbed.folder / "run")
     assert not computed_again(shell.folder / "run")
@@ -46,9 +45,7 @@ def test_interrupted_pool_stops_its_workers(shell: Shell, undisturbed: Shell, st
     process = shell.start(*study, "--out", "run", "--executor", "pool,workers=2")
     wait_for(process, "features of hf:")
     helpers = children(process.pid)
-    started = time.monotonic()
     assert_stopped(press_ctrl_c(process))
-    assert time.monotonic() - started < 10
     assert gone(helpers)
     shell.fork("resume", "run", "--quiet").exits(0)
     assert rows(shell.folder / "run") == rows(undisturbed.folder / "run")

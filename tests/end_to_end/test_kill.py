@@ -64,7 +64,7 @@ def test_killed_before_each_change_to_the_run_folder(finished: Shell, undisturbe
 
 
 def test_killed_from_outside_in_one_stage_after_the_other(shell: Shell, undisturbed: Shell, study: list[str]) -> None:
-    for stage in ("features of hf:", "labels: weak", "student, ceiling, control: probe"):
+    for stage in ("features of hf:", "student, ceiling, control: probe"):
         process = shell.start(*study, "--out", "run")
         wait_for(process, stage)
         os.kill(process.pid, signal.SIGKILL)

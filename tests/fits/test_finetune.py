@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from conftest import ARCHITECTURES, LAYERS
+from checkpoints import ARCHITECTURES, LAYERS
 from small_tasks import comparisons, examples, lesson, model, swapped
 from superalign.errors import ConfigError, DataError, ModelError, SealedGoldError
 from superalign.fit import Learned, Lesson, fits

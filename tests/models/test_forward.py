@@ -27,7 +27,7 @@ def test_longest_texts_come_first(lengths: list[int], budget: int) -> None:
 
 
 def test_a_well_filled_batch_ends_where_the_length_changes() -> None:
-    assert list(batches([4, 4, 3, 3], 10)) == [[0, 1], [2, 3]]
+    assert list(batches([4, 4, 3, 3], 32)) == [[0, 1], [2, 3]]
     assert list(batches([4, 3, 3, 2], 100)) == [[0, 1, 2, 3]]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import ARCHITECTURES, LAYERS, WIDTH, save_checkpoint
+from checkpoints import ARCHITECTURES, LAYERS, WIDTH, save_checkpoint
 from superalign.errors import ConfigError, ModelError
 from superalign.model import models
 from superalign.models._forward import pad

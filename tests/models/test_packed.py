@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import ARCHITECTURES, LAYERS
+from checkpoints import ARCHITECTURES, LAYERS
 from superalign.models._network import load_network
 from superalign.models._packed import pack
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import bpe_tokenizer, wordpiece_tokenizer
+from checkpoints import bpe_tokenizer, wordpiece_tokenizer
 from superalign.errors import ModelError
 from superalign.models._reader import Reader
 from superalign.task import Text

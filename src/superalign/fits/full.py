@@ -23,7 +23,7 @@ class Full(FineTune):
     lr: Annotated[float, Field(gt=0)] = 3e-5
     """Peak learning rate of AdamW."""
     checkpointing: bool = False
-    """Keep each layer's input alone and compute the rest again on the way back: less memory, a third more time."""
+    """Keep each layer's input alone and compute the rest again on the way back: less memory, more time."""
 
     def network(self, model: Model, outputs: int) -> Network:
         """Load the model in float32."""

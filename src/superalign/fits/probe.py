@@ -41,7 +41,7 @@ class Probe(Fit):
 
     steps: Annotated[int, Field(ge=1)] = 100
     """Full-batch steps; schedules such as logconf's run over them."""
-    l2: tuple[Annotated[float, Field(gt=0)], ...] = (0.03, 0.1, 0.3, 1.0)
+    l2: tuple[Annotated[float, Field(gt=0)], ...] = (0.01, 0.03, 0.1, 0.3)
     """Strengths of the penalty l2/2 |w|^2 next to the mean loss, standardised features."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the groups whose labels choose among the strengths."""
@@ -82,7 +82,7 @@ class Head:
     """A trained probe.
 
     Args:
-        weight: [d, c] on raw features, c = classes, or 1 for comparisons.
+        weight: [d, c] on raw features, c = classes, or 1 for two classes: the log-odds of the second.
         bias: [c].
         facts: what the training decided.
     """
@@ -166,7 +166,7 @@ def _solve_shared(
     scale = torch.where(scale > 1e-6 * scale.max().clamp(min=1e-12), scale, torch.inf)  # constant columns: no say
     z = (raw - mean) / scale  # [n, d]
 
-    columns, bound = (1, 0.25) if pairwise else (k, 0.5)  # bound: of the Hessian of cross-entropy in the logits
+    columns, bound = (1, 0.25) if k == 2 else (k, 0.5)  # bound: of the Hessian of cross-entropy in the scores
     l2 = torch.tensor([strength for _, _, strength in trials])  # [m]
     newton = _inverse_bounds(z, bound, l2)  # [m, d, d]
     labels = torch.stack([torch.from_numpy(lesson.labels.probs[rows]) for lesson, rows, _ in trials])  # [m, n, k]
@@ -179,7 +179,7 @@ def _solve_shared(
     for number in range(probe.steps):
         flat = z @ w.transpose(0, 1).flatten(1)  # [n, m * c]
         scores = (flat.view(n, len(trials), columns).transpose(0, 1) + b[:, None]).requires_grad_()
-        logits = torch.cat([-scores / 2, scores / 2], -1) if pairwise else scores
+        logits = torch.cat([-scores / 2, scores / 2], -1) if k == 2 else scores
         losses = [
             (weight[which] * objective(logits[which], labels[which], progress=number / probe.steps, context=None)).sum()
             for objective, which in objectives

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 Pooling = Literal["last", "mean"]
-ENOUGH = 0.5  # of the token budget: a batch this full ends where the length changes, so that it needs no padding
+ENOUGH = 0.25  # of the token budget: a batch this full ends where the length changes, so that it needs no padding
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
@@ -111,7 +111,7 @@ def _run(
     network: Network, rows: list[Sequence[int]], layers: Sequence[int], pooling: Pooling, pad_id: int
 ) -> dict[int, Tensor]:
     ids, mask = pad(rows, pad_id)
-    ids, lengths = ids.to(network.module.device), mask.sum(1).tolist()  # type: ignore[arg-type]
+    ids, lengths = ids.to(network.device), mask.sum(1).tolist()
     padded = min(lengths) < max(lengths)
     pooled: dict[int, Tensor] = {}
 

@@ -62,10 +62,11 @@ class Network:
         module: the transformer's body (no head), holding `depth` blocks.
         blocks: its blocks, in order.
         causal: whether each token sees only those before it.
+        device: where it computes.
     """
 
-    def __init__(self, module: nn.Module, blocks: nn.ModuleList, causal: bool) -> None:
-        self.module, self.blocks, self.causal = module, blocks, causal
+    def __init__(self, module: nn.Module, blocks: nn.ModuleList, causal: bool, device: str) -> None:
+        self.module, self.blocks, self.causal, self.device = module, blocks, causal, device
 
     @property
     def depth(self) -> int:
@@ -91,7 +92,7 @@ def load_network(
         _remove_closing(module, owner, name)
     if depth == 0:
         setattr(owner, name, type(getattr(owner, name))())
-    return Network(module, getattr(owner, name), causal)
+    return Network(module, getattr(owner, name), causal, device)
 
 
 def _shorten(config: Any, depth: int) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from superalign.models._network import Network
 
 DEFAULT_TOKENS = 512
+CPU_TOKENS, GPU_TOKENS = 512, 16_384  # of a batch: on a CPU what the caches hold
 NO_LIMIT = 10**9  # tokenizers without a limit say a number beyond this
 KNOWLEDGE = 0.6  # of a language model's depth: where statements are told true from false best
 
@@ -77,7 +78,7 @@ class HuggingFace(TransformerSettings):
             ids,
             sorted(set(actual.values())),
             self._pooling(),
-            budget=self.batch_tokens,
+            budget=self._budget(),
             pad_id=reader.pad_id,
             progress=progress,
         )
@@ -138,6 +139,9 @@ class HuggingFace(TransformerSettings):
         if self.max_tokens is not None and self.max_tokens > limit:
             raise ModelError(f"{self} reads at most {limit} tokens, not {self.max_tokens}")
         return self.max_tokens or min(limit, DEFAULT_TOKENS)
+
+    def _budget(self) -> int:
+        return self.batch_tokens or (CPU_TOKENS if pick_device(self.device) == "cpu" else GPU_TOKENS)
 
     def _reader(self) -> Reader:
         return Reader(self._tokenizer(), self._limit(), self.chat, str(self))
