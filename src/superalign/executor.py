@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.managers import SyncManager
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -25,6 +25,7 @@ from superalign.registry import Registry, chosen
 from superalign.store import Store
 
 THREADS = "SUPERALIGN_THREADS"
+Events = SimpleQueue[tuple[str, dict[str, Any]]]
 
 
 class Executor(Component, ABC):
@@ -161,55 +162,61 @@ class Pool(Executor):
         """Give out every job as soon as its inputs are stored."""
         spawn = multiprocessing.get_context("spawn")
         threads = os.environ.get(THREADS) or str(max(1, _usable_cores() // self.workers))
+        events: Events = spawn.SimpleQueue()
         running: dict[Future[Failure | None], Job] = {}
-        manager = SyncManager(ctx=spawn)
-        with deaf_to_ctrl_c():
-            manager.start(live_with_parent)
-        with manager:
-            events = manager.Queue()
-            others = multiprocessing.active_children()
-            pool = ProcessPoolExecutor(self.workers, spawn, _start_worker, (threads,))
-            try:
-                while waiting or running:
-                    unfinished = {*waiting, *(job.key for job in running.values())}
-                    for key, job in list(waiting.items()):
-                        if ledger.blocked(job):
-                            del waiting[key]
-                        elif not any(needed.key in unfinished for needed in job.inputs.values()):
-                            with deaf_to_ctrl_c():
-                                future = pool.submit(_work, to_plain([job]), str(store.root), events)
-                            running[future] = waiting.pop(key)
-                    done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-                    while not events.empty():
-                        event, facts = events.get()
-                        ledger.listen(event, **facts)
-                    for future in done:
-                        job = running.pop(future)
-                        if failure := future.result():
-                            ledger.failed(job, failure)
-            except KeyboardInterrupt:
-                for worker in multiprocessing.active_children():
-                    if worker not in others:
-                        worker.terminate()
-                raise
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        others = multiprocessing.active_children()
+        pool = ProcessPoolExecutor(self.workers, spawn, _start_worker, (threads, events))
+        try:
+            while waiting or running:
+                unfinished = {*waiting, *(job.key for job in running.values())}
+                for key, job in list(waiting.items()):
+                    if ledger.blocked(job):
+                        del waiting[key]
+                    elif not any(needed.key in unfinished for needed in job.inputs.values()):
+                        with deaf_to_ctrl_c():
+                            future = pool.submit(_work, to_plain([job]), str(store.root))
+                        running[future] = waiting.pop(key)
+                done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                while not events.empty():
+                    event, facts = events.get()
+                    ledger.listen(event, **facts)
+                for future in done:
+                    job = running.pop(future)
+                    if failure := future.result():
+                        ledger.failed(job, failure)
+        except KeyboardInterrupt:
+            for worker in multiprocessing.active_children():
+                if worker not in others:
+                    worker.terminate()
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _start_worker(threads: str) -> None:
+_events: Events | None = None  # of a worker process
+
+
+def _start_worker(threads: str, events: Events) -> None:
+    global _events
+    _events = events
     live_with_parent()
     os.environ[THREADS] = os.environ["OMP_NUM_THREADS"] = threads
 
 
-def _work(plain: list[dict[str, Any]], root: str, events: Any) -> Failure | None:
+def _work(plain: list[dict[str, Any]], root: str) -> Failure | None:
     """Compute the last job of `plain` in a worker process."""
     try:
         job = from_plain(plain)[plain[-1]["key"]]
-        compute(job, Store(Path(root)), lambda event, /, **facts: events.put((event, facts)))
+        compute(job, Store(Path(root)), _send)
     except Exception as error:
         return Failure.of(error)
     return None
+
+
+def _send(event: str, /, **facts: Any) -> None:
+    if _events is not None:
+        _events.put((event, facts))

@@ -39,7 +39,7 @@ class Probe(Fit):
 
     together: ClassVar[bool] = True
 
-    steps: Annotated[int, Field(ge=1)] = 100
+    steps: Annotated[int, Field(ge=1)] = 50
     """Full-batch steps; schedules such as logconf's run over them."""
     l2: tuple[Annotated[float, Field(gt=0)], ...] = (0.01, 0.03, 0.1, 0.3)
     """Strengths of the penalty l2/2 |w|^2 next to the mean loss, standardised features."""
@@ -167,41 +167,47 @@ def _solve_shared(
     z = (raw - mean) / scale  # [n, d]
 
     columns, bound = (1, 0.25) if k == 2 else (k, 0.5)  # bound: of the Hessian of cross-entropy in the scores
-    l2 = torch.tensor([strength for _, _, strength in trials])  # [m]
-    newton = _inverse_bounds(z, bound, l2)  # [m, d, d]
     labels = torch.stack([torch.from_numpy(lesson.labels.probs[rows]) for lesson, rows, _ in trials])  # [m, n, k]
     weight = torch.stack([torch.from_numpy(lesson.labels.weight[rows]) for lesson, rows, _ in trials])  # [m, n]
     weight = weight / weight.sum(1, keepdim=True)
     objectives = _by_objective([lesson.objective for lesson, _, _ in trials])
+    steps = _newton_steps(z, bound * float(weight.max()), [strength for _, _, strength in trials])
 
-    w = torch.zeros(len(trials), z.shape[1], columns)
+    w = torch.zeros(z.shape[1], len(trials), columns)  # [d, m, c]
     b = torch.zeros(len(trials), columns)
     for number in range(probe.steps):
-        flat = z @ w.transpose(0, 1).flatten(1)  # [n, m * c]
-        scores = (flat.view(n, len(trials), columns).transpose(0, 1) + b[:, None]).requires_grad_()
+        flat = (z @ w.flatten(1)).view(n, len(trials), columns)
+        scores = (flat.transpose(0, 1) + b[:, None]).contiguous().requires_grad_()  # [m, n, c]
         logits = torch.cat([-scores / 2, scores / 2], -1) if k == 2 else scores
         losses = [
             (weight[which] * objective(logits[which], labels[which], progress=number / probe.steps, context=None)).sum()
             for objective, which in objectives
         ]
-        (gradient,) = torch.autograd.grad(torch.stack(losses).sum(), scores)  # [m, n, c]
-        pulled = (z.T @ gradient.transpose(0, 1).flatten(1)).view(-1, len(trials), columns).transpose(0, 1)
-        w = w - newton @ (pulled + l2[:, None, None] * w)
+        (gradient,) = torch.autograd.grad(torch.stack(losses).sum(), scores)
+        pulled = (z.T @ gradient.transpose(0, 1).flatten(1)).view_as(w)
+        for strength, which, inverse in steps:
+            w[:, which] -= (inverse @ (pulled[:, which] + strength * w[:, which]).flatten(1)).view(
+                -1, len(which), columns
+            )
         if not pairwise:
             b = b - gradient.sum(1) / bound
-    return _heads(w, b, mean, scale, trials)
+    return _heads(w.transpose(0, 1), b, mean, scale, trials)
 
 
-def _inverse_bounds(z: Tensor, bound: float, l2: Tensor) -> Tensor:
-    """Return (bound z'z/n + l2)^-1 for each strength, [m, d, d]: a Newton step that never overshoots."""
+def _newton_steps(z: Tensor, bound: float, strengths: list[float]) -> list[tuple[float, list[int], Tensor]]:
+    """Return for each strength of the penalty its heads and (bound z'z + l2)^-1: a step that never overshoots."""
     import torch
 
-    gram = (bound * (z.T @ z) / len(z)).double()
+    gram = (bound * (z.T @ z)).double()
     eye = torch.eye(len(gram), dtype=torch.float64)
-    found = {
-        strength: torch.cholesky_inverse(torch.linalg.cholesky(gram + strength * eye)) for strength in set(l2.tolist())
-    }
-    return torch.stack([found[strength] for strength in l2.tolist()]).float()
+    return [
+        (
+            strength,
+            [number for number, other in enumerate(strengths) if other == strength],
+            torch.cholesky_inverse(torch.linalg.cholesky(gram + strength * eye)).float(),
+        )
+        for strength in sorted(set(strengths))
+    ]
 
 
 def _by_objective(each: list[Objective]) -> list[tuple[Objective, list[int]]]:
