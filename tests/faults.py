@@ -13,9 +13,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import IO, Any
+
+import pytest
 
 SCRIPT = Path(sys.executable).with_name("superalign")
 TIMEOUT = 240.0
@@ -92,6 +96,8 @@ class Shell:
             kill_after: seconds after which it is killed from outside.
         """
         out, err = (self.folder / f".std{name}" for name in ("out", "err"))
+        for file in (out, err):
+            file.write_bytes(b"")
         arguments = (list(map(str, words)), self.folder, self.environment({}), out, err, crash)
         process = _server().Process(target=_command, args=arguments)
         process.start()
@@ -113,10 +119,14 @@ class Shell:
         return {str(record): ((state := record.stat()).st_ino, state.st_mtime_ns) for record in records}
 
 
+@cache
 def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items() if name != "COLUMNS"})
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        forkserver.ensure_running()
     return context
 
 
@@ -128,7 +138,7 @@ def _command(
     os.environ.clear()
     os.environ.update(environment)
     for stream, file in ((1, out), (2, err)):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), stream)
     if crash:
         _arm(crash)
     from superalign.cli import main

@@ -203,6 +203,7 @@ class WeakToStrongResult(Config):
     config_sha256: str
     versions: dict[str, str]
     seconds: float
+    """Computing time of all jobs, whenever they ran."""
     task: TaskFacts
     weak: ModelFacts
     strong: ModelFacts

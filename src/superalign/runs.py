@@ -9,7 +9,6 @@ import io
 import json
 import os
 import platform
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -68,7 +67,6 @@ def run(
     study.prepare(lambda text, done, total: silent("preparing", text=text, done=done, total=total))
     with Run.opened(study, Path(out) if out is not None else None) as folder:
         heard = folder.recorded(silent)
-        start = time.perf_counter()
         keep = store or Store()
         keep.sweep()
         heard("run", study=study.name, folder=str(folder.path), pid=os.getpid(), versions=versions())
@@ -76,13 +74,14 @@ def run(
         ordered = in_order(plan.jobs())
         heard("planned", jobs=len(ordered), stored=sum(keep.has(job.key) for job in ordered))
         counts = executors.build(executor).run(ordered, keep, heard)
+        abouts = [record["about"] for job in ordered if (record := keep.record(job.key))]
         conduct = Conduct(
             config=folder.config,
             config_sha256=digest(folder.config),
             versions=versions(),
-            seconds=round(time.perf_counter() - start, 2),
+            seconds=round(sum(about["seconds"] for about in abouts), 2),
             counts={"total": len(ordered), "computed": counts["computed"], "reused": counts["reused"], "failed": 0},
-            unsealed=[tuple(one) for job in ordered for one in _about(keep, job).get("unsealed", [])],
+            unsealed=[tuple(one) for about in abouts for one in about["unsealed"]],
         )
         fetched: dict[str, Any] = {}
 
@@ -319,12 +318,6 @@ def _registries() -> list[Registry[Any]]:
     from superalign.task import tasks
 
     return [objectives, fits, tasks, models]
-
-
-def _about(store: Store, job: Job) -> dict[str, Any]:
-    record = store.record(job.key)
-    about: dict[str, Any] = record["about"] if record else {}
-    return about
 
 
 def _silent(event: str, /, **facts: Any) -> None:
