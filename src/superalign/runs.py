@@ -63,10 +63,10 @@ def run(
         ResumeError: the folder holds a run with other settings or inputs, or is being written by another process.
         SuperalignError: whatever else the user can mend.
     """
-    silent: Listener = listen or _silent
-    study.prepare(lambda text, done, total: silent("preparing", text=text, done=done, total=total))
+    tell: Listener = listen or _silent
+    study.prepare(lambda text, done, total: tell("preparing", text=text, done=done, total=total))
     with Run.opened(study, Path(out) if out is not None else None) as folder:
-        heard = folder.recorded(silent)
+        heard = folder.recorded(tell)
         keep = store or Store()
         keep.sweep()
         heard("run", study=study.name, folder=str(folder.path), pid=os.getpid(), versions=versions())
