@@ -15,7 +15,7 @@ CHANGES = {
     "seeds": (["--seeds", "3"], "seeds: 2 -> 3"),
     "methods": (["--methods", "naive", "logconf,alpha=0.75"], "methods: naive logconf -> naive logconf,alpha=0.75"),
     "shares": (["--shares", "1", "1", "1"], "shares: 5 6 5 -> 1 1 1"),
-    "fit": (["--fit", "probe,steps=50"], "fit: probe -> probe,steps=50"),
+    "fit": (["--fit", "probe,validation=0.4"], "fit: probe -> probe,validation=0.4"),
     "task": (["--task", "facts,cities=60"], "-> facts,cities=60"),
 }
 
