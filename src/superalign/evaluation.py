@@ -136,7 +136,7 @@ class _Scorer:
             result.Summary(
                 role=s.role,
                 method=s.method,
-                accuracy=_interval(self.bootstrap.mean(s.correct)),
+                accuracy=_share(self.bootstrap.mean(s.correct)),
                 n=len(self.test),
                 seeds=len(s.cells),
                 ece=metric.expected_calibration_error(s.probs, s.correct),
@@ -169,7 +169,7 @@ class _Scorer:
     def layers(self) -> Iterator[result.LayerPoint]:
         for layer, cells in self.evidence.layers.items():
             for s in self._scored(cells):
-                bounds = _interval(self.bootstrap.mean(s.correct))
+                bounds = _share(self.bootstrap.mean(s.correct))
                 yield result.LayerPoint(layer=layer, role=s.role, method=s.method, accuracy=bounds)
 
     def reliability(self, s: Scores) -> result.Reliability:
@@ -195,7 +195,7 @@ class _Scorer:
                         high=high,
                         role=s.role,
                         method=s.method,
-                        accuracy=_interval(self.bootstrap.mean(s.correct, inside)),
+                        accuracy=_share(self.bootstrap.mean(s.correct, inside)),
                         n=int(inside.sum()),
                     )
 
@@ -213,7 +213,7 @@ class _Scorer:
 
     def control_at_chance(self) -> tuple[str, list[str]]:
         """Say whether the random-label control scores what its own guesses would by luck."""
-        bounds = self.bootstrap.mean(self.control.correct)
+        bounds = _share(self.bootstrap.mean(self.control.correct))
         k = len(self.task.classes)
         true = np.bincount(self.truth, minlength=k) / len(self.truth)
         guessed = np.bincount(self.control.said.ravel(), minlength=k) / self.control.said.size
@@ -330,6 +330,11 @@ def _name(s: Scores) -> str:
 
 def _interval(bounds: Bounds) -> Interval:
     return Interval(value=bounds.value, low=bounds.low, high=bounds.high)
+
+
+def _share(bounds: Bounds) -> Interval:
+    """A share's interval ends at 0 and 1, however few the seeds."""
+    return Interval(value=bounds.value, low=max(bounds.low, 0.0), high=min(bounds.high, 1.0))
 
 
 def _merged(unsealed: Sequence[tuple[str, str, str, int]]) -> list[result.UnsealedRecord]:
