@@ -34,6 +34,42 @@ def save_checkpoint(architecture: str, place: Path, seed: int = 0) -> None:
     tokenizer.save_pretrained(place)
 
 
+def save_gguf(file: Path) -> None:
+    """Write a random Llama of one layer as a GGUF file with its own tokenizer."""
+    import gguf
+    import numpy as np
+
+    letters = list(map(str, bpe_tokenizer("llama").convert_ids_to_tokens(range(256))))
+    tokens = [*letters, letters[0] + letters[1], "<s>", "<|im_end|>"]
+    writer = gguf.GGUFWriter(str(file), "llama")
+    writer.add_context_length(128)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.CONTROL] * 2)
+    writer.add_token_merges([f"{letters[0]} {letters[1]}"])
+    writer.add_bos_token_id(257)
+    writer.add_eos_token_id(258)
+    draw = np.random.default_rng(0)
+    half, square = (WIDTH // 2, WIDTH), (WIDTH, WIDTH)
+    shapes: dict[str, tuple[int, ...]] = {"token_embd": (len(tokens), WIDTH), "output_norm": (WIDTH,)}
+    shapes |= {"blk.0.attn_q": square, "blk.0.attn_k": half, "blk.0.attn_v": half, "blk.0.attn_output": square}
+    shapes |= {"blk.0.ffn_gate": (64, WIDTH), "blk.0.ffn_up": (64, WIDTH), "blk.0.ffn_down": (WIDTH, 64)}
+    shapes |= {"blk.0.attn_norm": (WIDTH,), "blk.0.ffn_norm": (WIDTH,)}
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", draw.normal(0, 0.15, shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def _random_model(architecture: str, vocabulary: int, tokenizer: Any) -> Any:
     import transformers as hf
 

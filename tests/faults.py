@@ -83,7 +83,7 @@ class Shell:
             stdout=out,
             stderr=err,
             stdin=subprocess.DEVNULL,
-            text=True,
+            encoding=settings.get("PYTHONIOENCODING", "utf-8"),
             start_new_session=True,
         )
 
@@ -140,13 +140,14 @@ def _command(
     for stream, file in ((1, out), (2, err)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), stream)
     if crash:
-        _arm(crash)
+        arm(crash)
     from superalign.cli import main
 
     sys.exit(main(words))
 
 
-def _arm(crash: Crash) -> None:
+def arm(crash: Crash) -> None:
+    """Let this process kill itself at that change."""
     left = crash.nth
 
     def watch(event: str, facts: Sequence[Any]) -> None:

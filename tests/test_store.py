@@ -6,6 +6,7 @@ import errno
 import json
 import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from superalign import store as store_module
 from superalign.errors import StoreError
-from superalign.store import RECORD, TENSORS, Artifact, Store, write_atomic
+from superalign.store import LEFT_AFTER, RECORD, TENSORS, Artifact, Store, sweep_written, write_atomic, writer
 
 KEY = "ab" + "0" * 62
 
@@ -139,12 +140,12 @@ def _save(root: str, value: float) -> None:
 
 def test_two_processes_at_once_leave_one_whole_artifact(store):
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_save, args=(str(store.root), float(i))) for i in range(3)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    savers = [context.Process(target=_save, args=(str(store.root), float(i))) for i in range(3)]
+    for saver in savers:
+        saver.start()
+    for saver in savers:
+        saver.join()
+    assert [saver.exitcode for saver in savers] == [0, 0, 0]
     found = store.load(KEY)
     assert (found.tensors["x"] == found.meta["value"]).all()
     assert list((store.root / "tmp").iterdir()) == []
@@ -154,12 +155,33 @@ def test_sweep_removes_what_dead_processes_left_and_nothing_else(store):
     dead = multiprocessing.get_context("spawn").Process(target=int)
     dead.start()
     dead.join()
-    for owner in (dead.pid, os.getpid()):
+    machine = writer().partition("@")[2]
+    for owner in (f"{dead.pid}@{machine}", writer()):
         (store.root / "tmp" / f"{owner}-x").mkdir(parents=True)
     store.save(KEY, example())
     store.sweep()
-    assert [path.name for path in (store.root / "tmp").iterdir()] == [f"{os.getpid()}-x"]
+    assert [path.name for path in (store.root / "tmp").iterdir()] == [f"{writer()}-x"]
     assert store.has(KEY)
+
+
+def test_the_process_number_of_another_machine_says_nothing_here(store, tmp_path):
+    machine = writer().partition("@")[2]
+    nobody = 2**22 + 1  # above the largest process number there is
+    names = [f"{nobody}@{machine}-x", f"{nobody}@elsewhere.00000000-x", f"{nobody}-x"]
+    for name in names:
+        (store.root / "tmp" / name).mkdir(parents=True)
+    store.sweep()
+    assert sorted(path.name for path in (store.root / "tmp").iterdir()) == sorted(names[1:])
+    for name in names[1:]:
+        os.utime(store.root / "tmp" / name, (0, time.time() - LEFT_AFTER - 60))
+    store.sweep()
+    assert list((store.root / "tmp").iterdir()) == []
+    here, there = (tmp_path / f".results.json.{nobody}@{host}" for host in (machine, "else.where.00000000"))
+    for file in (here, there):
+        file.touch()
+    sweep_written(tmp_path / "results.json")
+    assert not here.exists()
+    assert there.exists()
 
 
 def test_no_pickle_ever_touches_the_disk(store):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -40,12 +40,16 @@ class Config(BaseModel):
         """Build from plain data.
 
         Raises:
-            ConfigError: on the first bad key or value, with the nearest valid name.
+            ConfigError: on the first bad key or value, with the nearest valid name; `where` is what the data was
+                read from; a mistake in a part of it is named with its key there.
         """
         try:
-            return cls.model_validate(dict(data))
+            return cls.model_validate(dict(data), context={"where": where})
         except ValidationError as error:
             raise _explain(cls, error, where) from None
+        except ConfigError as error:  # of a validator
+            error.where = error.where or where
+            raise
 
     def digest(self) -> str:
         """SHA-256 (hex) of the resolved settings."""
@@ -62,6 +66,11 @@ class Component(Config):
     name: ClassVar[str]
     argument: ClassVar[str | None] = None
     """The field that takes what stands after the colon of `name:argument`."""
+
+    @classmethod
+    def known_arguments(cls, name: str) -> Iterable[str]:
+        """Return valid arguments, for the hint to a user who wrote `name` alone: an argument without its component."""
+        return ()
 
     @model_validator(mode="before")
     @classmethod
@@ -104,9 +113,6 @@ def _plain(value: Any) -> str:
 def _explain(cls: type[Config], error: ValidationError, where: str | None) -> ConfigError:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, ConfigError):
-        return cause
     owner = getattr(cls, "name", cls.__name__)
     if first["type"] == "extra_forbidden":
         return ConfigError(
@@ -115,7 +121,9 @@ def _explain(cls: type[Config], error: ValidationError, where: str | None) -> Co
             fix=did_you_mean(path[-1], cls.model_fields),
         )
     if first["type"] == "missing" and len(path) == 1:
-        return ConfigError(f"{owner} needs the setting '{path[-1]}'", where=where)
+        needed = issubclass(cls, Component) and cls.argument == path[-1]
+        fix = f"write {owner}:{path[-1].upper()}" if needed else None
+        return ConfigError(f"{owner} needs the setting '{path[-1]}'", where=where, fix=fix)
     return ConfigError(
         f"setting '{'.'.join(path)}' of {owner}: {first['msg'].removeprefix('Value error, ')}",
         where=where,

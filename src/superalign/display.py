@@ -39,7 +39,7 @@ class Rate:
 
 
 class View(ABC):
-    """Shows events between `__enter__` and `__exit__`."""
+    """Shows events between `__enter__` and `__exit__`. A failure that is `raised` as well is left to who catches it."""
 
     def __enter__(self) -> Self:
         return self
@@ -87,10 +87,10 @@ class Plain(View):
                 self._say(f"  {facts['title']}: {self.rates[job]}")
         elif event == "finished" and facts["seconds"] > 1:
             self._say(f"  done in {facts['seconds']:.1f} s: {facts['title']}")
-        elif event in ("notice", "failed", "skipped"):
+        elif event in ("notice", "failed", "skipped") and not facts.get("raised"):
             self._say(f"{event}: {facts.get('text') or facts.get('title')}")
             if error := facts.get("error"):
-                self._say(f"  {error.strip().splitlines()[-1]}")
+                self._say(f"  {_last_line(error)}")
 
     def _say(self, text: str) -> None:
         print(f"[{time.perf_counter() - self.start:6.1f} s] {printable(text)}", file=self.stream, flush=True)
@@ -151,15 +151,21 @@ class Live(View):
     def _ended(self, event: str, job: str, facts: dict[str, Any]) -> None:
         if job in self.bars:
             self.progress.remove_task(self.bars.pop(job))
-        if event in ("failed", "skipped"):
+        if event in ("failed", "skipped") and not facts.get("raised"):
             self.failed += 1
             self._line(f"{event}: {facts['title']}")
+            if error := facts.get("error"):
+                self._line(f"  {_last_line(error)}")
         if self.whole is not None:
             rate = f"{self.failed} failed" if self.failed else ""
             self.progress.update(self.whole, advance=1, rate=rate)
 
     def _line(self, text: str) -> None:
         self.progress.console.print(printable(text), markup=False, highlight=False)
+
+
+def _last_line(error: str) -> str:
+    return next(iter(error.strip().splitlines()[-1:]), "")
 
 
 def watch(*, quiet: bool) -> View:

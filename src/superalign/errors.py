@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class SuperalignError(Exception):
@@ -65,11 +65,17 @@ class SealedGoldError(SuperalignError):
     exit_code = 1
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint: the nearest valid name, or the list of valid names when none is near."""
-    names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else f"one of: {', '.join(names)}"
+def did_you_mean(name: str, known: Iterable[str], written: Mapping[str, str] | None = None) -> str:
+    """Return a hint: the nearest valid name, or the list of valid names when none is near.
+
+    Args:
+        name: what the user wrote.
+        known: valid names.
+        written: further names, and how each is written in full.
+    """
+    forms = {**(written or {}), **{valid: valid for valid in known}}
+    close = difflib.get_close_matches(name, sorted(forms), n=1, cutoff=0.5)
+    return f"did you mean '{forms[close[0]]}'?" if close else f"one of: {', '.join(sorted(forms.values()))}"
 
 
 def require(module: str, extra: str) -> None:

@@ -95,8 +95,9 @@ class Ledger:
     def failed(self, job: Job, failure: Failure) -> None:
         """Record a failure; what the user can mend is raised at once."""
         self.lost[job.key] = job
-        self.listen("failed", job=job.key, title=job.title, error=failure.details[0])
-        if error := failure.mendable():
+        error = failure.mendable()
+        self.listen("failed", job=job.key, title=job.title, error=failure.details[0], raised=error is not None)
+        if error:
             raise error
 
     def close(self) -> Counter[str]:

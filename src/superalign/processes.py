@@ -30,3 +30,13 @@ def live_with_parent() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def live_while_fed() -> None:
+    """Let this process end when its standard input does: a pipe that the one that started it holds while it lives."""
+
+    def watch() -> None:
+        os.read(0, 1)  # not sys.stdin: its lock, held at exit, would abort the process
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

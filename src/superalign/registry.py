@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo
 
 from superalign.config import Component, parse_spec
 from superalign.errors import ConfigError, did_you_mean
@@ -65,9 +65,7 @@ class Registry(Generic[T]):
         self._discover()
         cls = self._variants.get(self._aliases.get(name, name))
         if cls is None:
-            raise ConfigError(
-                f"unknown {self.kind} '{name}'", fix=did_you_mean(name, [*self._variants, *self._aliases])
-            )
+            raise ConfigError(f"unknown {self.kind} '{name}'", fix=self._hint(name))
         return cls
 
     def build(self, spec: Any) -> T:
@@ -86,7 +84,10 @@ class Registry(Generic[T]):
         if isinstance(spec, Mapping) and "name" in spec:
             data = dict(spec)
             return self.build_from(str(data.pop("name")), data)
-        raise ConfigError(f"{self.kind} must be a name or a mapping with the key 'name'", why=f"got {spec!r}")
+        example = f"for example: {{name: {self.names()[0]}}}" if isinstance(spec, Mapping) else None
+        raise ConfigError(
+            f"{self.kind} must be a name or a mapping with the key 'name'", why=f"got {spec!r}", fix=example
+        )
 
     def build_from(self, name: str, parameters: Mapping[str, Any]) -> T:
         """Build the variant `name`; the name may itself be a text form, which `parameters` extend."""
@@ -95,12 +96,21 @@ class Registry(Generic[T]):
         data: dict[str, Any] = {**inline, **parameters}
         if argument is not None and cls.argument is not None:
             data[cls.argument] = argument
-        return cls.parse(data, where=name)
+        return cls.parse(data, where=name if name != head else None)
 
     def origin(self, name: str) -> str:
         """Return `file:line` of the variant, for listings."""
         cls = self.get(name)
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
+
+    def _hint(self, name: str) -> str:
+        """Return the nearest name, or the `name:argument` of a variant that knows the name as its argument."""
+        written = {
+            argument: f"{known}:{argument}"
+            for known, cls in self._variants.items()
+            for argument in cls.known_arguments(name)
+        }
+        return did_you_mean(name, [*self._variants, *self._aliases], written)
 
     def _discover(self) -> None:
         if self._discovered:
@@ -117,8 +127,20 @@ class Registry(Generic[T]):
 
 
 def chosen(registry: Registry[Any]) -> Any:
-    """Field metadata: text or mapping becomes a component; a component is written as its spec."""
-    return (BeforeValidator(registry.build), PlainSerializer(lambda component: component.spec()))
+    """Field metadata: text or mapping becomes a component; a component is written as its spec.
+
+    A mistake in it is placed where the settings were read from: `study.yaml, key 'task': facts,cities=many`.
+    """
+
+    def build(spec: Any, info: ValidationInfo) -> Any:
+        try:
+            return registry.build(spec)
+        except ConfigError as error:
+            if place := (info.context or {}).get("where"):
+                error.where = f"{place}, key '{info.field_name}'" + (f": {error.where}" if error.where else "")
+            raise
+
+    return (BeforeValidator(build), PlainSerializer(lambda component: component.spec()))
 
 
 def default(spec: Any) -> Any:

@@ -37,6 +37,7 @@ CONFIG, EVENTS, IDENTITY, RESULTS, TABLE, REPORT = (
     "report.html",
 )
 LOCK = ".lock"
+MERGE = "tag:yaml.org,2002:merge"
 
 
 def run(
@@ -103,15 +104,24 @@ def resume(path: Path | str, overrides: Mapping[str, Any] | None = None, **optio
         ResumeError: there is no run, or `overrides` would change its results; the difference is shown.
     """
     folder = Path(path)
-    config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else None
-    if config is None:
-        raise ResumeError(f"no run in '{folder}'", why=f"it holds no {CONFIG}", fix="superalign ls runs")
-    study = build_study(config, str(folder / CONFIG))
+    study = study_of(folder)
     if overrides:
-        changed = build_study({**config, **overrides})
+        changed = build_study({**describe(study), **overrides})
         refuse_change(describe(study), describe(changed), folder)
     result: Config = run(study, out=folder, **options)
     return result
+
+
+def study_of(folder: Path) -> Study[Any, Any]:
+    """Return the study of a run's folder.
+
+    Raises:
+        ResumeError: there is no run.
+        ConfigError: its config is damaged or of another version.
+    """
+    if not (folder / CONFIG).is_file():
+        raise ResumeError(f"no run in '{folder}'", why=f"it holds no {CONFIG}", fix="superalign ls runs")
+    return build_study(read_config(folder / CONFIG), str(folder / CONFIG))
 
 
 def load(path: Path | str) -> Any:
@@ -124,7 +134,7 @@ def load(path: Path | str) -> Any:
     if not (folder / RESULTS).is_file():
         fix = f"superalign resume {folder}" if (folder / CONFIG).is_file() else "superalign ls runs"
         raise ResumeError(f"no results in '{folder}'", fix=fix)
-    study = build_study(read_config(folder / CONFIG), str(folder / CONFIG))
+    study = study_of(folder)
     try:
         return study.read_result((folder / RESULTS).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -142,16 +152,36 @@ def read_config(path: Path) -> dict[str, Any]:
         ConfigError: it is missing, not text, not YAML, or not a mapping.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = _OnceLoader(path.read_text(encoding="utf-8-sig")).get_single_data()
     except FileNotFoundError:
         raise ConfigError(f"there is no config '{path}'") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read '{path}'", why=str(error)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"cannot read '{path}'", why=str(error), fix="save it as UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read '{path}'", why=error.strerror or str(error)) from None
+    except ConfigError as error:
+        error.where = f"{path}:{(error.where or '').removeprefix('line ')}"
+        raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a date that is none
         raise ConfigError(f"'{path}' is not YAML", why=" ".join(str(error).split())) from None
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise ConfigError(f"'{path}' must be a mapping of settings", fix="for example: study: weak-to-strong")
     return data
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See yaml.SafeLoader."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                if key.value in seen:
+                    mark = key.start_mark
+                    raise ConfigError(f"the key '{key.value}' is given twice", where=f"line {mark.line + 1}")
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def build_study(config: Mapping[str, Any], where: str | None = None) -> Study[Any, Any]:

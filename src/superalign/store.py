@@ -7,11 +7,15 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
+import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,8 @@ from superalign.errors import StoreError
 Array = npt.NDArray[Any]
 RECORD, TENSORS = "record.json", "tensors.safetensors"
 SCHEMA = 1
+LEFT_AFTER = 24 * 3600.0
+"""Seconds after which a half-written thing counts as left behind, whoever wrote it: a write takes minutes at most."""
 
 
 def home() -> Path:
@@ -104,7 +110,7 @@ class Store:
             StoreError: the disk is full or the folder cannot be written. Nothing half-written stays.
         """
         place = self.path(key)
-        temporary = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        temporary = self.root / "tmp" / f"{writer()}-{uuid.uuid4().hex}"
         try:
             temporary.mkdir(parents=True)
             tensors = {name: np.asarray(value, order="C") for name, value in artifact.tensors.items()}
@@ -135,9 +141,9 @@ class Store:
             yield record.parent.name
 
     def sweep(self) -> None:
-        """Remove what dead processes left half-written."""
+        """Remove what dead processes of this machine left half-written, and what any process left a day ago."""
         for folder in (self.root / "tmp").glob("*-*"):
-            if _is_orphan(folder.name.partition("-")[0]):
+            if is_left_behind(folder, folder.name.rpartition("-")[0]):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _put(self, whole: Path, key: str) -> None:
@@ -157,7 +163,7 @@ class Store:
 
     def _remove(self, key: str) -> None:
         """Take an artifact out of its place in one step, then delete it."""
-        rubbish = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        rubbish = self.root / "tmp" / f"{writer()}-{uuid.uuid4().hex}"
         with contextlib.suppress(OSError):
             rubbish.parent.mkdir(parents=True, exist_ok=True)
             self.path(key).rename(rubbish)
@@ -178,7 +184,7 @@ def write_atomic(path: Path, text: str) -> None:
     Raises:
         StoreError: the disk is full or the folder cannot be written; the old content stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{writer()}")
     with writing(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,8 +199,27 @@ def write_atomic(path: Path, text: str) -> None:
 def sweep_written(path: Path) -> None:
     """Remove what `write_atomic` to `path` left behind in processes that were killed."""
     for temporary in path.parent.glob(f".{path.name}.*"):
-        if _is_orphan(temporary.suffix[1:]):
+        if is_left_behind(temporary, temporary.name.removeprefix(f".{path.name}.")):
             temporary.unlink(missing_ok=True)
+
+
+def writer() -> str:
+    """Return what names this process among all that share a folder: `pid@machine`."""
+    return f"{os.getpid()}@{_machine()}"
+
+
+def is_left_behind(path: Path, by: str) -> bool:
+    """Tell whether `by`, the writer in the name of a half-written `path`, is no more, or `path` is a day old.
+
+    Only a process of this machine is looked up: the number of another machine's says nothing here.
+    """
+    pid, _, machine = by.partition("@")
+    if machine == _machine() and not _runs(pid):
+        return True
+    try:
+        return time.time() - path.stat().st_mtime > LEFT_AFTER
+    except OSError:  # removed by another process
+        return False
 
 
 @contextmanager
@@ -240,15 +265,25 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _is_orphan(pid: str) -> bool:
-    """Tell whether `pid` is the number of a process that is no more."""
+@cache
+def _machine() -> str:
+    """Return the host's name and, since containers and machines may share one, a digest of what holds its processes."""
+    parts = [socket.gethostname()]
+    for read, place in ((Path.read_text, "/proc/sys/kernel/random/boot_id"), (os.readlink, "/proc/self/ns/pid")):
+        with contextlib.suppress(OSError):
+            parts.append(str(read(Path(place))))
+    return f"{re.sub(r'[^A-Za-z0-9]', '_', parts[0])[:40]}.{hashlib.sha256(''.join(parts).encode()).hexdigest()[:8]}"
+
+
+def _runs(pid: str) -> bool:
+    """Tell whether a process of this machine has the number `pid`, or may have it."""
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
-        return True
-    except (ValueError, OverflowError, PermissionError):
         return False
-    return False
+    except (ValueError, OverflowError, PermissionError):
+        return True
+    return True
 
 
 def _cannot_write(path: Path, error: OSError) -> StoreError:

@@ -42,13 +42,44 @@ REFUSED: dict[str, tuple[str, bytes, *tuple[str, ...]]] = {
     "pickle": ("films.jsonl", pickle.dumps([1]), "this is not a jsonl file", "a pickle"),
     "UTF-16": ("films.csv", table(FILMS).decode().encode("utf-16"), "UTF-16", "convert it to UTF-8 text"),
     "spreadsheet": ("films.xlsx", b"PK\x03\x04", "'films.xlsx' has no known data format", ".csv"),
+    "Latin-1": (
+        "films.csv",
+        table((f"{text} caf\u00e9", label) for text, label in FILMS).decode().encode("latin-1"),
+        "120 of 120 rows",
+        "convert the file to UTF-8 text",
+    ),
     "half broken": ("films.jsonl", lines(120, range(1, 121, 2)), "60 of 120 rows (50.0%)", "films.jsonl:1: invalid"),
     "a little broken": ("films.jsonl", lines(120, range(20, 27)), "7 of 120 rows (5.8%)", "films.jsonl:20: "),
     "cut off in a column": ("films.csv", table((text, "") for text, _ in FILMS), "120 of 120 rows", "'label'"),
     "no header": ("films.csv", table(FILMS, header=""), "no column is recognised", "Film 0 is dull"),
     "one class": ("films.csv", table((text, "good") for text, _ in FILMS), "only one class", "'good' 120"),
-    "identical rows": ("films.csv", table([FILMS[0]] * 120), "films.csv"),
-    "same text, any label": ("films.csv", table(("Film", label) for _, label in FILMS), "films.csv"),
+    "six rows": ("films.csv", table(FILMS[:6]), "only 6 rows can be used; at least 12 are needed", "three parts"),
+    "few of a class": (
+        "films.csv",
+        table((text, "bad" if place < 3 else "good") for place, (text, _) in enumerate(FILMS)),
+        "two classes with at least 6 rows each are needed; 1 has so many",
+        "'good' 117, 'bad' 3",
+    ),
+    "identical rows": ("films.csv", table([FILMS[0]] * 120), "all 120 rows have the same text", "'Film 0 is dull'"),
+    "two rows, repeated": (
+        "films.csv",
+        table(FILMS[:2] * 60),
+        "only 2 rows can be used",
+        "repeated rows left out",
+        "118",
+    ),
+    "same text, any label": ("films.csv", table(("Film", label) for _, label in FILMS), "all 120 rows have the same"),
+    "each text with both labels": (
+        "films.csv",
+        table((text, label) for text, _ in FILMS for label in ("bad", "good")),
+        "no row can be used",
+        "same text as another but a different label: 240",
+    ),
+    "one group": (
+        "films.csv",
+        table(((f"{text},one", label) for text, label in FILMS), header="text,group,label\n"),
+        "the 120 rows form 1 group of related rows; at least 12 groups are needed",
+    ),
     "labels that are measurements": (
         "films.csv",
         table((text, place / 7 + 0.1) for place, (text, _) in enumerate(FILMS)),
@@ -84,12 +115,20 @@ def test_refused_before_any_training(shell: Shell, command: list[str], kind: str
         ("file:films", ["there is no file 'films'", "did you mean 'films.csv'?"]),
         ("file:.", ["'.' is a folder", "films.csv"]),
         ("file:nowhere/films.csv", ["there is no file 'nowhere/films.csv'", "there is no folder 'nowhere'"]),
-        ("hf:./nowhere", ["data set './nowhere' cannot be loaded"]),
+        ("hf:./nowhere", ["error: there is no folder './nowhere'\n"]),
+        ("hf:./fims", ["there is no folder './fims'", "did you mean 'films'?"]),
+        ("hf:films.csv", ["'films.csv' is a file", "fix: file:films.csv"]),
+        ("hf:flims.csv", ["there is no file 'flims.csv'", "did you mean 'films.csv'?"]),
+        ("films.csv", ["unknown task 'films.csv'", "did you mean 'file:films.csv'?"]),
+        ("films", ["unknown task 'films'", "did you mean 'hf:films'?"]),
     ],
 )
 def test_wrong_names(shell: Shell, command: list[str], task: str, named: list[str]) -> None:
     (shell.folder / "films.csv").write_bytes(table(FILMS))
-    shell.fork(*command, "--task", task).exits(2).says("error: ", *named)
+    if "hf:./f" in task or task == "films":
+        (shell.folder / "films").mkdir()
+    ended = shell.fork(*command, "--task", task).exits(2).says("error: ", *named)
+    assert "hub" not in ended.err.lower()
 
 
 @pytest.mark.parametrize(

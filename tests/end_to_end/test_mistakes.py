@@ -30,7 +30,8 @@ WORDS = {
     "model scheme": ([*W2S, "--weak", "hff:x"], "unknown model 'hff'", "did you mean 'hf'?"),
     "embedded model": ([*W2S, "--weak", "embedded:smolm2"], "'smolm2'", "did you mean 'smollm2'?"),
     "model parameter": ([*W2S, "--strong", "embedded:smollm2,leyer=3"], "'leyer'", "did you mean 'layer'?"),
-    "model without a name": ([*W2S, "--weak", "hf"], "hf needs the setting 'path'"),
+    "model without a name": ([*W2S, "--weak", "hf"], "hf needs the setting 'path'", "write hf:PATH"),
+    "model without its scheme": ([*W2S, "--weak", "minilm"], "'minilm'", "did you mean 'embedded:minilm'?"),
     "model folder": ([*W2S, "--weak", "hf:./nowhere"], "there is no folder './nowhere'"),
     "objective": ([*W2S, "--methods", "naive", "logcnof"], "'logcnof'", "did you mean 'logconf'?"),
     "objective parameter": ([*W2S, "--methods", "logconf,alhpa=1"], "'alhpa'", "did you mean 'alpha'?"),
@@ -49,6 +50,9 @@ WORDS = {
     "seeds, nothing": ([*W2S, "--seeds"], "argument --seeds: expected one argument"),
     "empty share": ([*W2S, "--shares", "1", "0", "1"], "(1, 0, 1)", "every part needs a share above 0"),
     "two shares": ([*W2S, "--shares", "1", "1"], "'shares.2' of weak-to-strong", "required"),
+    "letter": ([*W2S, "-s", "3"], "unknown argument '-s'", "superalign run weak-to-strong --help"),
+    "empty task": ([*W2S, "--task", ""], "unknown task ''", "one of: facts"),
+    "empty folder": ([*W2S, "--out", ""], "--out names no folder"),
     "threads, none": ([*W2S, "--threads", "0"], "--threads 0: at least 1"),
     "threads, a word": ([*W2S, "--threads", "many"], "argument --threads", "'many'"),
     "run that is not there": (["show", "rnu"], "no results in 'rnu'", "superalign ls runs"),
@@ -57,7 +61,18 @@ WORDS = {
 }
 CONFIGS: dict[str, tuple[str | bytes, *tuple[str, ...]]] = {
     "key": ("study: weak-to-strong\nsedes: 3\n", "unknown setting 'sedes'", "did you mean 'seeds'?", "study.yaml"),
-    "key of a part": ("study: weak-to-strong\ntask: {name: facts, citeis: 9}\n", "'citeis'", "did you mean 'cities'?"),
+    "key of a part": (
+        "study: weak-to-strong\ntask: {name: facts, citeis: 9}\n",
+        "'citeis'",
+        "where: study.yaml, key 'task'",
+        "did you mean 'cities'?",
+    ),
+    "part in one line": ("study: weak-to-strong\nweak: minilm\n", "key 'weak'", "did you mean 'embedded:minilm'?"),
+    "value of a part": (
+        "study: weak-to-strong\nmethods: [naive, 'logconf,alpha=2']\n",
+        "'alpha' of logconf",
+        "where: study.yaml, key 'methods': logconf,alpha=2",
+    ),
     "study": ("study: weak-to-strnog\n", "'weak-to-strnog'", "did you mean 'weak-to-strong'?"),
     "no study": ("seeds: 3\n", "needs the key 'study'", "weak-to-strong"),
     "type": ("study: weak-to-strong\nseeds: many\n", "'seeds'", "got 'many'"),
@@ -66,6 +81,10 @@ CONFIGS: dict[str, tuple[str | bytes, *tuple[str, ...]]] = {
     "number": ("3\n", NO_MAPPING),
     "key that is a number": ("1: weak-to-strong\n", NO_MAPPING),
     "empty": ("", NO_MAPPING),
+    "key twice": ("study: weak-to-strong\nseeds: 2\nseeds: 3\n", "'seeds' is given twice", "where: study.yaml:3"),
+    "key of a part twice": ("study: weak-to-strong\ntask: {name: facts, seed: 1, seed: 2}\n", "'seed' is given twice"),
+    "part without a name": ("study: weak-to-strong\nweak: {nme: x}\n", "key 'name'", "for example: {name: embedded}"),
+    "UTF-16": ("study: weak-to-strong\n".encode("utf-16"), "cannot read 'study.yaml'", "save it as UTF-8"),
     "open bracket": ("study: [\n", NOT_YAML, "line 2"),
     "tab": ("study: weak-to-strong\n\tseeds: 3\n", NOT_YAML, "'\\t'"),
     "date that is none": ("study: weak-to-strong\nseeds: 2024-13-45\n", NOT_YAML),
@@ -97,6 +116,19 @@ def test_in_a_config(place: Shell, mistake: str) -> None:
     (place.folder / "study.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     ended = place.fork("run", "study.yaml").exits(2).says("error: ", *named)
     assert ended.out == ""
+
+
+def test_a_config_with_a_byte_order_mark_and_merged_keys_is_read(place: Shell) -> None:
+    text = "study: weak-to-strong\nweak: &part {name: vader_, layer: 1}\nstrong: {<<: *part, layer: 2}\n"
+    (place.folder / "study.yaml").write_text(text, encoding="utf-8-sig")
+    place.fork("run", "study.yaml").exits(2).says("unknown model 'vader_'", "study.yaml, key 'weak'")
+
+
+def test_a_mistaken_flag_is_not_blamed_on_the_file(place: Shell) -> None:
+    (place.folder / "study.yaml").write_text("study: weak-to-strong\ntask: fatcs\n")
+    ended = place.fork("run", "study.yaml", "--task", "facts,citeis=9").exits(2)
+    assert "where: facts,citeis=9\n" in ended.err
+    assert "study.yaml" not in ended.err
 
 
 def test_missing_data_is_told_before_models_are_fetched(place: Shell) -> None:

@@ -35,6 +35,12 @@ def refused(folder: Path | str, **settings: object) -> ModelError:
 def test_missing_folder(tmp_path: Path) -> None:
     assert "there is no folder" in refused(tmp_path / "nowhere").what
     assert "there is no folder" in refused("./nowhere").what
+    for path in (tmp_path / "nowhere", "./nowhere"):
+        assert "hub" not in str(refused(path))
+
+
+def test_nearest_model_is_named(copied: Path) -> None:
+    assert refused(copied.with_name("modle")).fix == f"did you mean '{copied}'?"
 
 
 def test_file_instead_of_folder(copied: Path) -> None:

@@ -14,7 +14,7 @@ from checkpoints import ARCHITECTURES, LAYERS, WIDTH, save_checkpoint
 from superalign.errors import ConfigError, ModelError
 from superalign.model import models
 from superalign.models._forward import pad
-from superalign.models._network import load_network
+from superalign.models._trunk import load_trunk
 from superalign.models.hf import HuggingFace
 from superalign.task import Text
 
@@ -63,17 +63,17 @@ def test_every_layer_is_the_whole_models_hidden_state(tiny: Tiny, architecture: 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("layer", [0, 1, LAYERS])
-def test_truncated_network_holds_no_layer_above(tiny: Tiny, architecture: str, layer: int) -> None:
-    network = load_network(tiny(architecture), layer, "fp32", "cpu")
-    whole = load_network(tiny(architecture), LAYERS, "fp32", "cpu")
+def test_trunk_holds_no_layer_above(tiny: Tiny, architecture: str, layer: int) -> None:
+    trunk = load_trunk(tiny(architecture), layer, "fp32", "cpu")
+    whole = load_trunk(tiny(architecture), LAYERS, "fp32", "cpu")
 
     def size(module: Any) -> int:
         return sum(parameter.numel() for parameter in module.parameters())
 
-    assert network.depth == layer
+    assert trunk.depth == layer
     blocks = sum(size(block) for block in whole.blocks[:layer])
     closing = size(whole.module) - size(whole.blocks) - _embeddings(whole.module)
-    assert size(network.module) == _embeddings(whole.module) + blocks + (closing if layer == LAYERS else 0)
+    assert size(trunk.module) == _embeddings(whole.module) + blocks + (closing if layer == LAYERS else 0)
 
 
 def _embeddings(module: Any) -> int:

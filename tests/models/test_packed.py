@@ -1,4 +1,4 @@
-"""The packed network says what the plain one says."""
+"""The packed trunk says what the plain one says."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from checkpoints import ARCHITECTURES, LAYERS
-from superalign.models._network import load_network
 from superalign.models._packed import pack
+from superalign.models._trunk import load_trunk
 
 Tiny = Callable[[str], Path]
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"), reason="this build of torch has no oneDNN operators"
+)
+multiplies_bf16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor does not multiply bf16"
 )
 
 
@@ -27,20 +30,21 @@ def answer(module: nn.Module) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_packed_network_gives_the_same_features(tiny: Tiny, architecture: str) -> None:
-    network = load_network(tiny(architecture), LAYERS, "bf16", "cpu")
-    before = answer(network.module)
-    pack(network.module)
-    after = answer(network.module)
+def test_packed_trunk_gives_the_same_features(tiny: Tiny, architecture: str) -> None:
+    trunk = load_trunk(tiny(architecture), LAYERS, "bf16", "cpu")
+    before = answer(trunk.module)
+    pack(trunk.module)
+    after = answer(trunk.module)
     assert (before - after).abs().max() <= 0.05 * before.abs().max()
     if architecture not in ("llama", "qwen2", "gemma3"):  # no gated layers: not one bit differs
         assert torch.equal(before, after)
 
 
+@multiplies_bf16
 def test_linear_and_gated_layers_are_replaced(tiny: Tiny) -> None:
-    network = load_network(tiny("llama"), 1, "bf16", "cpu")
-    pack(network.module)
-    kinds = {type(module).__name__ for module in network.module.modules()}
+    trunk = load_trunk(tiny("llama"), 1, "bf16", "cpu")
+    pack(trunk.module)
+    kinds = {type(module).__name__ for module in trunk.module.modules()}
     assert {"PackedLinear", "PackedGatedLayer"} <= kinds
     assert "Linear" not in kinds
 

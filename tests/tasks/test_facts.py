@@ -49,6 +49,40 @@ def test_every_object_is_as_often_true_as_false(everything: Loaded) -> None:
     assert all(counts[(*key, 0)] == counts[(*key, 1)] > 0 for key in objects)
 
 
+@pytest.mark.parametrize(
+    "source", [Facts(), Facts(cities=401), *(Facts(relations=(name,)) for name in RELATIONS)], ids=str
+)
+def test_every_object_is_as_often_true_as_false_in_each_part(source: Facts) -> None:
+    task, labels = source.load()
+    for seed in range(5):
+        for part in split(task, (5, 6, 5), seed):
+            balance: Counter[str] = Counter()
+            for index in part:
+                item = task.items[index]
+                assert isinstance(item, Example)
+                balance[object_of(item)] += 1 if labels[index] else -1
+            assert set(balance.values()) == {0}
+
+
+@pytest.mark.parametrize("relations", [(name,) for name in RELATIONS] + [tuple(RELATIONS)], ids="+".join)
+def test_entities_that_swap_share_a_group_and_groups_stay_small(relations: tuple[str, ...]) -> None:
+    entities = defaultdict(set)
+    task, labels = Facts(relations=relations, cities=201).load()
+    truth = {}
+    for item, label in zip(task.items, labels, strict=True):
+        relation, entity, _, _ = item.id.split("/", 3)
+        if relation == relations[0]:
+            entities[item.group].add(entity)
+            truth[item.id] = bool(label)
+    assert {len(found) for found in entities.values()} <= {2, 3}
+    assert sum(len(found) == 3 for found in entities.values()) <= 1
+    for item in task.items:
+        relation, entity, wording, told = item.id.split("/", 3)
+        if relation == relations[0] and not truth[item.id]:  # its object is the true one of another in its group
+            others = entities[item.group] - {entity}
+            assert any(truth.get(f"{relation}/{other}/{wording}/{told}") for other in others)
+
+
 def test_the_place_in_the_list_tells_nothing() -> None:
     labels = Facts().load().labels
     assert abs(labels[::2].mean() - 0.5) < 0.05
@@ -94,7 +128,7 @@ def test_no_subject_gives_its_object_away(everything: Loaded) -> None:
 def test_a_capital_is_grouped_with_its_country() -> None:
     task, _ = Facts(relations=("city-country", "capital"), cities=200).load()
     groups = {item.prompt: item.group for item in task.items}
-    assert groups["The city of Paris is in France."] == groups["The capital of France is Paris."] == "country:FR"
+    assert groups["The city of Paris is in France."] == groups["The capital of France is Paris."]
     parts = split(task, (1, 1, 1), seed=3)
     where = {task.items[i].prompt: part for part, index in enumerate(parts) for i in index}
     assert where["The city of Paris is in France."] == where["The capital of France is Paris."]

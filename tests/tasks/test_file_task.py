@@ -150,9 +150,9 @@ def test_pairs_that_share_a_response_share_a_group(jsonl: Write) -> None:
     [
         ([], "there is no row|empty"),
         ([{"text": f"t{n}", "label": 1} for n in range(50)], "only one class"),
-        ([{"text": f"t{n}", "label": int(n == 0)} for n in range(50)], "only one class\n.*'0' 49, '1' 1"),
-        (good(11), "only one class|11 groups"),
-        ([{**row, "group": "g"} for row in good(50)], "1 groups of related rows"),
+        ([{"text": f"t{n}", "label": int(n == 0)} for n in range(50)], "two classes with at least 6 .*'0' 49, '1' 1"),
+        (good(11), "only 11 rows can be used; at least 12"),
+        ([{**row, "group": "g"} for row in good(50)], "50 rows form 1 group of related rows"),
         (
             [{**row, "part": ["supervise", "transfer"][n % 2]} for n, row in enumerate(good(50))],
             "left for the test part",

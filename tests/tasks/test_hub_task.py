@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from superalign.errors import DataError
 from superalign.task import tasks
-from superalign.tasks.hub import HubData
+from superalign.tasks.hub import PATIENCE, HubData
 
 datasets = pytest.importorskip("datasets", reason="needs the extra 'data'")
 
@@ -81,10 +83,11 @@ def test_the_fingerprint_follows_the_files(folder: Path) -> None:
 
 
 def test_what_cannot_be_loaded_is_said(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match="cannot be loaded"):
-        HubData(dataset=str(tmp_path / "none")).load()
-    with pytest.raises(DataError, match=r"(?s)is a file.*file:.*train\.jsonl"):
-        HubData(dataset=str(folder / "train.jsonl")).load()
+    for read in (HubData.load, HubData.fingerprint):
+        with pytest.raises(DataError, match=r"there is no folder '.*none'"):
+            read(HubData(dataset=str(tmp_path / "none")))
+        with pytest.raises(DataError, match=r"(?s)is a file.*file:.*train\.jsonl"):
+            read(HubData(dataset=str(folder / "train.jsonl")))
     with pytest.raises(DataError, match=r"(?s)cannot be loaded.*'other' not found"):
         HubData(dataset=str(folder), subset="other").load()
     (folder / "train.jsonl").write_text("{broken\n")
@@ -93,6 +96,30 @@ def test_what_cannot_be_loaded_is_said(folder: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"(?s)'no/such' cannot be loaded.*connect to the network"):
         HubData(dataset="no/such").load()
+
+
+def test_hub_that_does_not_answer_is_not_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    constants = pytest.importorskip("huggingface_hub").constants
+    for place in (constants, datasets.config):
+        monkeypatch.setattr(place, "HF_HUB_OFFLINE", False)
+    with socket.socket() as deaf:  # takes connections and answers none
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        for port, patience in ((9, 4.0), (deaf.getsockname()[1], PATIENCE + 4)):
+            monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+            monkeypatch.setattr(datasets.config, "HF_ENDPOINT", f"http://127.0.0.1:{port}")
+            start = time.monotonic()
+            with pytest.raises(DataError, match=r"(?s)'no/such' cannot be loaded.*hub cannot be reached.*connect"):
+                HubData(dataset="no/such").fingerprint()
+            assert time.monotonic() - start < patience
+            assert constants.HF_HUB_OFFLINE is False
+
+
+def test_home_is_expanded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    source = HubData(dataset="~/reviews")
+    assert len(source.load().task.items) == 120
+    assert source.fingerprint() == HubData(dataset=str(folder)).fingerprint()
 
 
 def test_code_that_comes_with_a_data_set_is_not_run(tmp_path: Path) -> None:

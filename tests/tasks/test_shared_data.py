@@ -39,7 +39,7 @@ SUITABLE = [
 UNSUITABLE = [
     ("attack_goals/goals.jsonl", "no column is recognised as the label"),
     ("cvalues_prompts_zh/prompts.jsonl", "no column is recognised as the label"),
-    ("ethics/virtue_train.jsonl", "only one class"),
+    ("ethics/virtue_train.jsonl", "two classes with at least 6 rows"),
     ("gsm8k/train.jsonl", "no column is recognised as the label"),
     ("inaugural_addresses/addresses.jsonl", "no column is recognised as the label"),
     ("pandalm_human_prefs/pairs.jsonl", "6.1%"),

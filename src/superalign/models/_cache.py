@@ -17,7 +17,7 @@ from superalign.models._catalog import CATALOG, GGUF, TERMS, Entry
 from superalign.models._convert import check_converter, convert
 from superalign.models._folder import file_digest
 from superalign.models._install import install
-from superalign.store import home, write_synced, writing
+from superalign.store import home, is_left_behind, write_synced, writer, writing
 
 Report = Callable[[str, int, int], None]
 """Called with (stage in words, done, total)."""
@@ -111,8 +111,9 @@ def remove(name: str) -> bool:
 def _make(entry: Entry, place: Path, report: Report) -> None:
     if entry.form == "gguf":
         check_converter()  # before the download
-    for stale in place.parent.glob(f".{entry.name}-*"):  # we hold the lock: whoever left it is gone
-        shutil.rmtree(stale, ignore_errors=True)
+    for stale in place.parent.glob(f".{entry.name}-*"):
+        if is_left_behind(stale, stale.name.removeprefix(f".{entry.name}-")):
+            shutil.rmtree(stale, ignore_errors=True)
     temporary = _temporary(entry.name)
     try:
         packages, model = temporary / "packages", temporary / "model"
@@ -219,13 +220,13 @@ def _alone(name: str, report: Report) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
         lock.seek(0)
         lock.truncate()
-        lock.write(str(os.getpid()))
+        lock.write(writer())
         lock.flush()
         yield
 
 
 def _temporary(name: str) -> Path:
-    return models_folder() / f".{name}-{os.getpid()}"
+    return models_folder() / f".{name}-{writer()}"
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:

@@ -47,9 +47,7 @@ def _run(command: list[str], progress: Callable[[int, int], None]) -> tuple[int,
     """Return the exit code and the last words of a process, whose progress bars become `progress`."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     said, says = os.pipe()
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=says, env=environment
-    )
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=says, env=environment)
     os.close(says)
     words = b""
     try:
@@ -60,6 +58,8 @@ def _run(command: list[str], progress: Callable[[int, int], None]) -> tuple[int,
         return process.wait(), words.decode("utf-8", "replace")
     finally:
         os.close(said)
+        if process.stdin:
+            process.stdin.close()
         if process.poll() is None:
             process.kill()
             process.wait()
@@ -70,7 +70,9 @@ def _main(gguf: Path, out: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from superalign.models._torch import use_threads
+    from superalign.processes import live_while_fed
 
+    live_while_fed()
     use_threads()
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
     model.hf_quantizer = None  # a model read from GGUF refuses to be saved while it remembers that

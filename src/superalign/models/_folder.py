@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def find_folder(path: str, revision: str | None = None) -> Path:
     if folder.is_file():
         raise ModelError(f"'{path}' is a file", fix="give the folder that holds config.json and model.safetensors")
     if path.startswith((".", "~", "/")) or not _HUB_ID.fullmatch(path):
-        raise ModelError(f"there is no folder '{path}'", fix="give a folder in safetensors format, or a hub id")
+        raise ModelError(f"there is no folder '{path}'", fix=_nearest_folder(folder))
     return _snapshot(path, revision)
 
 
@@ -84,6 +85,14 @@ def file_digest(file: Path) -> str:
         with contextlib.suppress(StoreError):  # the book only saves time
             write_atomic(book, json.dumps(known, indent=1))
     return str(known[key])
+
+
+def _nearest_folder(folder: Path) -> str:
+    around = folder.parent.iterdir() if folder.parent.is_dir() else ()
+    close = get_close_matches(folder.name, [path.name for path in around if (path / CONFIG).is_file()], n=1)
+    if close:
+        return f"did you mean '{folder.parent / close[0]}'?"
+    return f"give the folder that holds the model's {CONFIG} and its weights in safetensors format"
 
 
 def _snapshot(name: str, revision: str | None) -> Path:

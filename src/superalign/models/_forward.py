@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from superalign.models._network import Network
 from superalign.models._torch import quiet
+from superalign.models._trunk import Trunk
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def hidden_states(
-    network: Network,
+    trunk: Trunk,
     ids: Sequence[Sequence[int]],
     layers: Sequence[int],
     pooling: Pooling,
@@ -52,9 +52,9 @@ def hidden_states(
     """Return for each layer the pooled hidden states, float32 [n, d]; only one batch is held at a time.
 
     Args:
-        network: truncated at or above the highest of `layers`.
+        trunk: truncated at or above the highest of `layers`.
         ids: token ids of each text.
-        layers: 0 is the embedding, `network.depth` the last.
+        layers: 0 is the embedding, `trunk.depth` the last.
         pooling: of the tokens of a text.
         budget: tokens of a batch.
         pad_id: fills short rows; never read back.
@@ -67,7 +67,7 @@ def hidden_states(
     lengths = [len(row) for row in ids]
     with torch.inference_mode(), quiet():
         for batch in batches(lengths, budget):
-            pooled = _run(network, [ids[index] for index in batch], layers, pooling, pad_id)
+            pooled = _run(trunk, [ids[index] for index in batch], layers, pooling, pad_id)
             for layer, values in pooled.items():
                 rows = out.setdefault(layer, np.empty((len(ids), values.shape[1]), dtype=np.float32))
                 rows[batch] = values.cpu().numpy()
@@ -108,35 +108,35 @@ def pool_mean(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def _run(
-    network: Network, rows: list[Sequence[int]], layers: Sequence[int], pooling: Pooling, pad_id: int
+    trunk: Trunk, rows: list[Sequence[int]], layers: Sequence[int], pooling: Pooling, pad_id: int
 ) -> dict[int, Tensor]:
     ids, mask = pad(rows, pad_id)
-    ids, lengths = ids.to(network.device), mask.sum(1).tolist()
+    ids, lengths = ids.to(trunk.device), mask.sum(1).tolist()
     padded = min(lengths) < max(lengths)
     pooled: dict[int, Tensor] = {}
 
     def keep(layer: int, hidden: Any) -> None:
         pooled[layer] = _pool(hidden[0] if isinstance(hidden, tuple) else hidden, lengths, pooling)
 
-    handles = [_listen(network, layer, keep) for layer in layers if layer < network.depth]
+    handles = [_listen(trunk, layer, keep) for layer in layers if layer < trunk.depth]
     try:
         # With padding on the right a causal model never sees it, and without a mask attention takes its fast path.
-        needs_mask = padded and not network.causal
-        out = network.module(input_ids=ids, attention_mask=mask.to(ids.device) if needs_mask else None)
+        needs_mask = padded and not trunk.causal
+        out = trunk.module(input_ids=ids, attention_mask=mask.to(ids.device) if needs_mask else None)
     finally:
         for handle in handles:
             handle.remove()
-    if network.depth in layers:
-        keep(network.depth, out.last_hidden_state)
+    if trunk.depth in layers:
+        keep(trunk.depth, out.last_hidden_state)
     return pooled
 
 
-def _listen(network: Network, layer: int, keep: Callable[[int, Any], None]) -> Any:
+def _listen(trunk: Trunk, layer: int, keep: Callable[[int, Any], None]) -> Any:
     if layer == 0:
-        return network.blocks[0].register_forward_pre_hook(
+        return trunk.blocks[0].register_forward_pre_hook(
             lambda _, args, kwargs: keep(0, args[0] if args else kwargs["hidden_states"]), with_kwargs=True
         )
-    return network.blocks[layer - 1].register_forward_hook(lambda _, args, output: keep(layer, output))
+    return trunk.blocks[layer - 1].register_forward_hook(lambda _, args, output: keep(layer, output))
 
 
 def _pool(hidden: Tensor, lengths: list[int], pooling: Pooling) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is read once a process and model: configuration, tokenizer, network. A changed file is read again."""
+"""What is read once a process and model: configuration, tokenizer, trunk. A changed file is read again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from superalign.models._folder import check_folder, find_folder, folder_digests
 from superalign.models._torch import quiet
 
 if TYPE_CHECKING:
-    from superalign.models._network import Network
+    from superalign.models._trunk import Trunk
 
 Stamp = tuple[tuple[str, int, int], ...]
-NETWORKS = 2  # weak and strong
+TRUNKS = 2  # weak and strong
 
 
 def folder_of(path: str, revision: str | None) -> Path:
@@ -43,11 +43,9 @@ def tokenizer_of(folder: Path, trust_remote_code: bool) -> Any:
     return _tokenizer(folder, _stamp(folder), trust_remote_code)
 
 
-def network_of(
-    folder: Path, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool
-) -> Network:
-    """Return the network truncated at `depth`, for inference only."""
-    return _network(folder, _stamp(folder), depth, dtype, device, trust_remote_code)
+def trunk_of(folder: Path, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool) -> Trunk:
+    """Return the trunk cut off at `depth`, for inference only."""
+    return _trunk(folder, _stamp(folder), depth, dtype, device, trust_remote_code)
 
 
 def _stamp(folder: Path) -> Stamp:
@@ -67,7 +65,7 @@ def _digests(folder: Path, stamp: Stamp) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def _config(folder: Path, stamp: Stamp, trust_remote_code: bool) -> Any:
-    from superalign.models._network import read_config
+    from superalign.models._trunk import read_config
 
     return read_config(folder, trust_remote_code)
 
@@ -84,15 +82,15 @@ def _tokenizer(folder: Path, stamp: Stamp, trust_remote_code: bool) -> Any:
         raise ModelError(f"the tokenizer in '{folder}' cannot be loaded", why=why) from error
 
 
-@lru_cache(maxsize=NETWORKS)
-def _network(
+@lru_cache(maxsize=TRUNKS)
+def _trunk(
     folder: Path, stamp: Stamp, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool
-) -> Network:
-    from superalign.models._network import load_network
+) -> Trunk:
     from superalign.models._packed import pack
+    from superalign.models._trunk import load_trunk
 
-    network = load_network(folder, depth, dtype, device, trust_remote_code)
+    trunk = load_trunk(folder, depth, dtype, device, trust_remote_code)
     if device == "cpu" and dtype == "bf16":
         with quiet():
-            pack(network.module)
-    return network
+            pack(trunk.module)
+    return trunk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Self
@@ -31,6 +31,11 @@ class Embedded(TransformerSettings):
 
     which: str
     """vader, wordllama, minilm, smollm2 or gemma3-270m."""
+
+    @classmethod
+    def known_arguments(cls, name: str) -> Iterable[str]:
+        """Return the names of the embedded models."""
+        return CATALOG
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,4 +1,4 @@
-"""Naming degenerate data: repeated and contradicting rows, leaks between parts, one class, too few groups."""
+"""Naming degenerate data: repeated and contradicting rows, leaks between parts, one class, too few rows or groups."""
 
 from __future__ import annotations
 
@@ -56,22 +56,49 @@ def join_groups(drafts: Sequence[Draft]) -> None:
         draft.item = replace(item, group=short(find(item.responses[0])))
 
 
-def refuse_degenerate(drafts: Sequence[Draft], classes: Sequence[str], where: str) -> None:
-    """Refuse data that no split can make a study of.
+def refuse_identical(drafts: Sequence[Draft], where: str) -> None:
+    """Refuse rows that all say the same.
 
     Raises:
-        DataError: fewer than two classes with some rows, fewer than 12 groups, or an empty part.
+        DataError: there is one text, whatever its labels.
     """
-    counts = Counter(int(draft.label) for draft in drafts)
-    if sum(count >= MIN_CLASS_ROWS for count in counts.values()) < 2 and not _pairs(drafts):
-        shown = ", ".join(f"'{classes[index]}' {count:,}" for index, count in counts.most_common(4)) or "none"
-        raise DataError("the data has only one class", where=where, why=f"rows of each class: {shown}")
+    if len(drafts) > 1 and len(contents := {_content(draft.item) for draft in drafts}) == 1:
+        shown = " | ".join(contents.pop())
+        raise DataError(
+            f"all {len(drafts):,} rows have the same text",
+            where=where,
+            why=f"it is '{shown[:60]}{'...' if len(shown) > 60 else ''}'",
+            fix="if another column holds the text, name it: text=COLUMN",
+        )
+
+
+def refuse_degenerate(
+    drafts: Sequence[Draft], classes: Sequence[str], where: str, left_out: Sequence[str] = ()
+) -> None:
+    """Refuse data that no split can make a study of.
+
+    Args:
+        drafts: the rows that are left.
+        classes: names of the classes.
+        where: for the message.
+        left_out: what was left out before, in words.
+
+    Raises:
+        DataError: fewer than 12 rows or groups, fewer than two classes with 6 rows each, or an empty part.
+    """
+    if len(drafts) < MIN_GROUPS:
+        few = f"only {len(drafts)} row{'s'[: len(drafts) != 1]} can be used; at least {MIN_GROUPS} are needed"
+        reason = "they are divided into three parts, each of which needs several rows"
+        raise DataError(few if drafts else "no row can be used", where=where, why="; ".join([*left_out, reason]))
+    if not _pairs(drafts):
+        _refuse_missing_class(drafts, classes, where, left_out)
     groups = len({draft.item.group for draft in drafts})
     if groups < MIN_GROUPS:
+        related = "1 group" if groups == 1 else f"{groups} groups"
         raise DataError(
-            f"the data has {groups} groups of related rows; at least {MIN_GROUPS} are needed",
+            f"the {len(drafts):,} rows form {related} of related rows; at least {MIN_GROUPS} groups are needed",
             where=where,
-            why="whole groups go to one of three parts" + (f" ({len(drafts):,} rows)" if drafts else ""),
+            why="; ".join([*left_out, "related rows (same prompt, or same 'group') all go to one of three parts"]),
         )
     held = {draft.part for draft in drafts}
     if None not in held and len(held) < len(PARTS):
@@ -79,6 +106,21 @@ def refuse_degenerate(drafts: Sequence[Draft], classes: Sequence[str], where: st
     for part in held - {None}:
         if len({draft.label for draft in drafts if draft.part == part}) < 2 and not _pairs(drafts):
             raise DataError(f"the {part} part has only one class", where=where)
+
+
+def _refuse_missing_class(drafts: Sequence[Draft], classes: Sequence[str], where: str, left_out: Sequence[str]) -> None:
+    counts = Counter(int(draft.label) for draft in drafts)
+    large = sum(count >= MIN_CLASS_ROWS for count in counts.values())
+    if large >= 2:
+        return
+    few = f"two classes with at least {MIN_CLASS_ROWS} rows each are needed; {large or 'none'} has so many"
+    shown = ", ".join(f"'{classes[index]}' {count:,}" for index, count in counts.most_common(4))
+    raise DataError(
+        "the data has only one class" if len(counts) == 1 else few,
+        where=where,
+        why="; ".join([f"rows of each class: {shown}", *left_out]),
+        fix="if another column holds the class, name it: label=COLUMN",
+    )
 
 
 def remarks(drafts: Sequence[Draft], classes: Sequence[str]) -> list[str]:

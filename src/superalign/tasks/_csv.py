@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from superalign.errors import DataError
-from superalign.tasks._lines import MAX_LINE, lines
+from superalign.tasks._lines import MAX_LINE, NOT_UTF8, lines
 
 MAX_RECORD_LINES = 2000
 DELIMITERS = ",;\t|"
@@ -97,7 +97,7 @@ def _row(names: list[str], fields: list[str]) -> Mapping[str, Any] | str:
     if len(fields) != len(names):
         return f"{len(fields)} fields where the header has {len(names)}"
     if any(not field.isascii() and _undecoded(field) for field in fields):
-        return "invalid UTF-8"
+        return NOT_UTF8
     return dict(zip(names, fields, strict=True))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 MAX_LINE = 10 * 2**20
+NOT_UTF8 = "invalid UTF-8"
+"""Why a line that is no text is bad."""
 
 
 def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:

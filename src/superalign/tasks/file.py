@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 from superalign.config import digest
 from superalign.errors import DataError
 from superalign.task import Loaded, tasks
-from superalign.tasks._files import find, sha256
+from superalign.tasks._files import FORMATS, find, sha256
 from superalign.tasks._read import read
 from superalign.tasks._rows import Table, assemble
 from superalign.tasks._tabular import Tabular
@@ -34,6 +35,11 @@ class File(Tabular):
     """A file whose rows are the transfer part."""
     test: Path | None = None
     """A file whose rows are the test part."""
+
+    @classmethod
+    def known_arguments(cls, name: str) -> Iterable[str]:
+        """Return the name when it is one of a data file."""
+        return [name] if Path(name).suffix.lower() in FORMATS else []
 
     def load(self) -> Loaded:
         """Read the files.

@@ -1,4 +1,4 @@
-"""A transformer without head, truncated: layers above the one asked for are neither loaded nor computed."""
+"""The trunk of a transformer: no head, and layers above the one asked for are neither loaded nor computed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def is_causal(config: Any) -> bool:
     return kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 
-class Network:
+class Trunk:
     """The first `depth` layers of a transformer, with `module(...).last_hidden_state` the hidden states of the last.
 
     Hidden states are those of transformers' `output_hidden_states` on the whole model: the residual stream after
@@ -70,13 +70,13 @@ class Network:
 
     @property
     def depth(self) -> int:
-        """The highest layer this network computes."""
+        """The highest layer this trunk computes."""
         return len(self.blocks)
 
 
-def load_network(
+def load_trunk(
     folder: Path, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool = False
-) -> Network:
+) -> Trunk:
     """Load the first `depth` layers of the model in `folder`.
 
     Raises:
@@ -92,7 +92,7 @@ def load_network(
         _remove_closing(module, owner, name)
     if depth == 0:
         setattr(owner, name, type(getattr(owner, name))())
-    return Network(module, getattr(owner, name), causal, device)
+    return Trunk(module, getattr(owner, name), causal, device)
 
 
 def _shorten(config: Any, depth: int) -> None:
