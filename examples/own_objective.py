@@ -10,17 +10,17 @@ from superalign import WeakToStrong, run
 from superalign.objective import Objective, objectives
 
 
-@objectives.register("mae")
-class MeanAbsoluteError(Objective):
-    """Mean absolute error: sum_k |p_k - y_k|, which symmetric label noise leaves unbiased."""
+@objectives.register("brier")
+class BrierScore(Objective):
+    """Squared error of the probabilities: sum_k (p_k - y_k)^2, bounded however sure and wrong a guess is."""
 
-    source: ClassVar[str] = "Ghosh et al. 2017 (arXiv 1712.09482)"
+    source: ClassVar[str] = "Brier 1950, Monthly Weather Review 78"
 
     def __call__(self, logits: Tensor, labels: Tensor, *, progress: float, context: Tensor | None) -> Tensor:
         """Return the loss of each item."""
-        return (logits.softmax(-1) - labels).abs().sum(-1)
+        return (logits.softmax(-1) - labels).square().sum(-1)
 
 
 if __name__ == "__main__":
-    result = run(WeakToStrong(task="facts,cities=300", methods=("naive", "mae"), seeds=2, sweep=0))
+    result = run(WeakToStrong(task="facts,cities=300", methods=("naive", "brier"), seeds=2, sweep=0))
     print("\n".join(result.verdict))

@@ -50,4 +50,4 @@ def test_own_data_from_a_config(embedded_home, tmp_path):
 
 def test_own_objective(embedded_home, tmp_path):
     out = python(ROOT / "examples/own_objective.py", home=embedded_home, folder=tmp_path)
-    assert "Trained on weak labels with mae" in out
+    assert "Trained on weak labels with brier" in out

@@ -28,18 +28,23 @@ class AuxiliaryConfidence(Objective):
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of the steps over which the weight rises from 0."""
 
-    def batch_context(self, probs: Tensor, labels: Tensor) -> Tensor:
-        """Return the threshold of each class, [..., k]."""
+    def batch_context(self, logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+        """Return the threshold of each class, [..., k]: where the items above it weigh what the class is given."""
         import torch
 
-        prior = labels.mean(-2)  # [..., k]
-        ranked = probs.sort(-2).values  # [..., n, k], ascending
-        n = probs.shape[-2]
-        position = ((1 - prior) * n).round().clamp(0, n)  # items below the threshold
-        below = ranked.gather(-2, (position - 1).clamp(min=0).long().unsqueeze(-2)).squeeze(-2)
-        above = ranked.gather(-2, position.clamp(max=n - 1).long().unsqueeze(-2)).squeeze(-2)
+        share = (weight / weight.sum(-1, keepdim=True)).unsqueeze(-1)  # [..., n, 1]
+        prior = (share * labels).sum(-2)  # [..., k]
+        absent = weight.unsqueeze(-1) == 0  # ranked last, so that no threshold lies next to one
+        ranked, order = logits.softmax(-1).masked_fill(absent, torch.inf).sort(-2)  # [..., n, k], ascending
+        passed = share.expand_as(ranked).gather(-2, order).cumsum(-2)  # weight up to and with each item
+        # The boundary that leaves nearest to 1 - prior below it; boundary i lies under the i-th item in rank.
+        boundaries = torch.cat([torch.zeros_like(passed[..., :1, :]), passed], -2)
+        position = (boundaries - (1 - prior).unsqueeze(-2)).abs().argmin(-2)  # [..., k], 0 to n
+        n = ranked.shape[-2]
+        below = ranked.gather(-2, (position - 1).clamp(min=0).unsqueeze(-2)).squeeze(-2)
+        above = ranked.gather(-2, position.clamp(max=n - 1).unsqueeze(-2)).squeeze(-2)
         below = torch.where(position == 0, above - 1, below)
-        above = torch.where(position == n, below + 1, above)
+        above = torch.where((position == n) | above.isinf(), below + 1, above)
         return (below + above) / 2
 
     def __call__(self, logits: Tensor, labels: Tensor, *, progress: float, context: Tensor | None) -> Tensor:
@@ -47,9 +52,9 @@ class AuxiliaryConfidence(Objective):
         import torch
 
         log_p = logits.log_softmax(-1)
-        p = log_p.detach().exp()
-        thresholds = self.batch_context(p, labels) if context is None else context
-        guess = (p - thresholds.unsqueeze(-2)).argmax(-1)
+        if context is None:
+            context = self.batch_context(logits.detach(), labels, torch.ones_like(labels[..., 0]))
+        guess = (log_p.detach().exp() - context.unsqueeze(-2)).argmax(-1)
         hard = torch.nn.functional.one_hot(guess, logits.shape[-1]).to(labels.dtype)
         alpha = self.alpha * (min(1.0, progress / self.warmup) if self.warmup else 1.0)
         return -(((1 - alpha) * labels + alpha * hard) * log_p).sum(-1)

@@ -10,11 +10,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@objectives.register("naive", "xent", "cross-entropy")
+@objectives.register("naive", "xent", "cross-entropy", "bt", "dpo")
 class SoftCrossEntropy(Objective):
-    """Cross-entropy against soft labels: -sum_k y_k log p_k."""
+    """Cross-entropy against soft labels: -sum_k y_k log p_k.
 
-    source: ClassVar[str] = "Burns et al. 2023 (arXiv 2312.09390), section 4.1"
+    On the scores of two responses it is the loss of Bradley and Terry (`bt`), and where the scores are a policy's
+    implicit rewards, beta log(pi/pi_ref), that of DPO (`dpo`).
+    """
+
+    source: ClassVar[str] = (
+        "Burns et al. 2023 (arXiv 2312.09390), section 4.1; DPO: Rafailov et al. 2023 (arXiv 2305.18290), equation 7"
+    )
 
     def __call__(self, logits: Tensor, labels: Tensor, *, progress: float, context: Tensor | None) -> Tensor:
         """Return -sum_k y_k log softmax(logits)_k."""
