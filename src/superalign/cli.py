@@ -8,15 +8,18 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from superalign.errors import ConfigError, StoreError, SuperalignError, did_you_mean
 
 if TYPE_CHECKING:
+    from superalign.display import View
+    from superalign.fetch import Report
     from superalign.study import Study
 
 Handler = Callable[[argparse.Namespace], int]
-LISTS = ("studies", "tasks", "models", "objectives", "fits", "executors", "runs")
+LISTS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "executors", "runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,7 +92,8 @@ class Parser(argparse.ArgumentParser):
         if self._actions[-1].nargs == argparse.REMAINDER:
             return f"settings come after {self._actions[-2].metavar}"
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-        return did_you_mean(flag, known) if flag.startswith("-") else f"see {self.prog} --help"
+        named = flag.startswith("-") and len(flag) > 2  # not a letter, which is near to nothing
+        return did_you_mean(flag, known) if named else f"see {self.prog} --help"
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting; a bad choice gets the nearest valid one."""
@@ -132,6 +136,18 @@ def parser() -> Parser:
     report = command("report", _report, "write a run's report again", "superalign report runs/NAME")
     report.add_argument("run", metavar="RUN", help="the run's folder")
     report.add_argument("--out", metavar="FILE", help="file or folder to write it to (default: RUN)")
+    audit = command(
+        "audit-labels", _audit, "find wrong labels in your own data", "superalign audit-labels reviews.csv --out audit"
+    )
+    audit.add_argument("data", metavar="DATA", help="a file (csv, jsonl, parquet), or a task such as hf:ID,split=train")
+    audit.add_argument("--model", default="embedded:minilm", help="whose features judge (default: embedded:minilm)")
+    audit.add_argument(
+        "--clean", default="posterior", metavar="FILTER", help="decides what is kept (default: posterior)"
+    )
+    audit.add_argument("--seed", type=int, default=0, help="of the folds and the bootstrap (default: 0)")
+    audit.add_argument("--out", metavar="DIR", help="folder to write to (default: DATA's name with -audit)")
+    audit.add_argument("--quiet", action="store_true", help="no progress")
+    audit.add_argument("--json", action="store_true", help="print the audit as JSON")
     listing = command("ls", _ls, "list what there is", "superalign ls objectives")
     listing.add_argument("what", nargs="?", choices=LISTS, help="what to list (default: everything but runs)")
     listing.add_argument("--json", action="store_true", help="print JSON")
@@ -173,7 +189,7 @@ def _version_or_help(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from superalign.runs import build_study, read_config, study_type
+    from superalign.runs import build_study, read_config, run, study_type
     from superalign.study import studies
 
     if options.what in (None, "-h", "--help"):
@@ -187,27 +203,23 @@ def _run(options: argparse.Namespace) -> int:
         config = {"study": options.what}
     kind = study_type(config, options.what)
     flags, settings = _settings(kind, f"superalign run {options.what}", options.rest)
-    return _execute(build_study({**config, **settings}, options.what), flags, flags.out)
+    written = {key: value for key, value in config.items() if key not in settings}
+    build_study(written, options.what)  # so that a mistake is blamed on the file only when it is in there
+    return _execute(partial(run, build_study({**config, **settings}), out=flags.out), flags)
 
 
 def _resume(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from superalign.errors import ResumeError
-    from superalign.runs import CONFIG, build_study, describe, read_config, refuse_change
+    from superalign.runs import CONFIG, resume, study_of
 
     folder = Path(options.run)
-    if not (folder / CONFIG).is_file():
-        raise ResumeError(f"no run in '{folder}'", why=f"it holds no {CONFIG}", fix="superalign ls runs")
-    config = read_config(folder / CONFIG)
-    study = build_study(config, str(folder / CONFIG))
-    flags, settings = _settings(type(study), "superalign resume RUN", options.rest)
+    flags, settings = _settings(type(study_of(folder)), "superalign resume RUN", options.rest)
     if flags.out is not None:
         raise ConfigError(
             "a run is finished where it is: resume takes no --out", fix=f"superalign run {folder / CONFIG} --out DIR"
         )
-    refuse_change(describe(study), describe(build_study({**config, **settings})), folder)
-    return _execute(study, flags, folder)
+    return _execute(partial(resume, folder, settings), flags)
 
 
 def _settings(
@@ -236,11 +248,13 @@ def _settings(
     return found, {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
 
 
-def _execute(study: Study[Any, Any], flags: argparse.Namespace, out: Any) -> int:
+def _execute(start: Callable[..., Any], flags: argparse.Namespace) -> int:
+    """Start (or resume) a run the way the flags say, and print its result."""
     from superalign.display import printable, watch
     from superalign.executor import executors
-    from superalign.runs import run
 
+    if flags.out == "":
+        raise ConfigError("--out names no folder", fix="--out DIR, or leave it out")
     if flags.threads is not None:
         if flags.threads < 1:
             raise ConfigError(f"--threads {flags.threads}: at least 1")
@@ -255,7 +269,7 @@ def _execute(study: Study[Any, Any], flags: argparse.Namespace, out: Any) -> int
         view(event, **facts)
 
     with view:
-        result = run(study, out=out, executor=executor, listen=listen)
+        result = start(executor=executor, listen=listen)
     _print_result(result, flags.json)
     if not flags.json and not flags.quiet:
         print(f"\nreport: {printable(paths[-1])}")
@@ -294,6 +308,42 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _audit(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from superalign.audit import audit
+    from superalign.audit_files import write_audit
+    from superalign.config import parse_spec
+    from superalign.display import printable, watch
+    from superalign.filter import filters
+    from superalign.model import models
+    from superalign.task import tasks
+
+    known = parse_spec(options.data)[0] in tasks.names()
+    source = tasks.build(options.data if known else f"file:{options.data}")
+    model, clean = models.build(options.model), filters.build(options.clean)
+    plain = options.data.rpartition("/")[2].partition(",")[0]
+    out = Path(options.out or f"{Path(plain.partition(':')[2] or plain).stem}-audit")
+    with watch(quiet=options.quiet) as view:
+        source.fingerprint()
+        model.prepare(_told_to(view))
+        view("started", job="", title=f"features of {model}")
+        done = audit(
+            source,
+            model,
+            clean=clean,
+            seed=options.seed,
+            report=lambda **facts: view("progress", job="", title=f"features of {model}", **facts),
+        )
+    path = write_audit(done, source, out)
+    if options.json:
+        print(done.model_dump_json(indent=2))
+    else:
+        print("\n".join(printable(line) for line in done.verdict))
+        print(f"\nreport: {printable(path)}")
+    return 0
+
+
 def _ls(options: argparse.Namespace) -> int:
     from superalign.listing import listing, print_listing
 
@@ -306,18 +356,19 @@ def _models_help(options: argparse.Namespace) -> int:
 
 
 def _models_fetch(options: argparse.Namespace) -> int:
+    from superalign.display import printable, watch
     from superalign.fetch import CATALOG, fetch
 
     names = [name for name, card in CATALOG.items() if not card.terms] if options.name == "all" else [options.name]
     for name in names:
-        path = fetch(name, accept_terms=options.accept_terms, report=_print_stage)
-        print(path)
+        with watch(quiet=False) as view:
+            path = fetch(name, accept_terms=options.accept_terms, report=_told_to(view))
+        print(printable(path))
     return 0
 
 
-def _print_stage(stage: str, done: int, total: int) -> None:
-    share = f" {done / total:4.0%}" if total else ""
-    print(f"\r{stage}{share}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
+def _told_to(view: View) -> Report:
+    return lambda text, done, total: view("preparing", text=text, done=done, total=total)
 
 
 def _models_list(options: argparse.Namespace) -> int:

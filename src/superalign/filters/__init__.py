@@ -1,0 +1,1 @@
+"""The filters and relabellings: one variant, one file."""

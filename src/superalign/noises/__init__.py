@@ -1,0 +1,1 @@
+"""The kinds of label noise: one variant, one file."""
