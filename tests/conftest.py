@@ -15,11 +15,18 @@ from superalign.store import home
 
 OPEN_MODELS = ("vader", "wordllama", "minilm", "smollm2")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+for threads in ("SUPERALIGN_THREADS", "OMP_NUM_THREADS"):  # tiny models are several times slower on two
+    os.environ.setdefault(threads, "1")
 USERS_HOME = home()  # before any test moves it
 
 
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that two processes end together."""
+    items.sort(key=lambda item: not {"model", "slow"} <= {mark.name for mark in item.iter_markers()})
 
 
 @pytest.fixture(autouse=True)

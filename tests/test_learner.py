@@ -143,7 +143,7 @@ def test_the_head_starts_at_zero_so_the_first_loss_is_log_k(tiny, task, k):
     assert facts["first_loss"] == pytest.approx(math.log(k), abs=1e-6)
 
 
-def test_logits_of_comparisons_are_half_the_difference_of_the_scores(tiny):
+def test_logits_of_comparisons_are_the_scores_of_both_responses(tiny):
     task, _ = comparisons()
     network = network_of(tiny, task)
     reading = Reading.of(task, np.arange(12), network.backbone)
@@ -151,8 +151,7 @@ def test_logits_of_comparisons_are_half_the_difference_of_the_scores(tiny):
     network.head.out_features = 2  # read each response on its own
     scores = network.logits(one_by_one, np.arange(24)).detach()
     network.head.out_features = 1
-    z = scores[1::2, 0] - scores[0::2, 0]
-    expected = torch.stack([-z / 2, z / 2], 1)
+    expected = torch.stack([scores[0::2, 0], scores[1::2, 0]], 1)
     torch.testing.assert_close(network.logits(reading, np.arange(12)).detach(), expected, atol=1e-5, rtol=0)
 
 

@@ -123,3 +123,15 @@ def test_quantile_bins_hold_each_item_once(values, bins):
     for low, high, inside in found:
         assert low == values[inside].min()
         assert high == values[inside].max()
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_rejects_what_its_step_down_procedure_rejects(p):
+    corrected = metric.holm(p)
+    for level in (0.01, 0.05, 0.3):
+        rejected = set()
+        for rank, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+            if p[index] * (len(p) - rank) > level:
+                break
+            rejected.add(index)
+        assert rejected == {i for i, value in enumerate(corrected) if value <= level}

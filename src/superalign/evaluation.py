@@ -14,7 +14,7 @@ from superalign.job import Job
 from superalign.metric import Bootstrap, Bounds, Metric
 from superalign.model import Model
 from superalign.result import Interval, Role, WeakToStrongResult
-from superalign.steps import part_of
+from superalign.steps import labels_of, part_of
 from superalign.study import Conduct, Fetch
 from superalign.task import PARTS, Gold, Task, recorded_unsealings, split
 
@@ -23,6 +23,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 DIFFICULTY_BINS = 5
 EXAMPLES = 40
+FEW_METHODS = 4  # beyond that, all pairs are more than anybody reads
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,16 @@ class _Scorer:
         return found
 
     def tests(self) -> list[result.PairedTest]:
-        pairs = [(s, self.weak) for s in self.students] + [(b, a) for a, b in combinations(self.students, 2)]
-        return [self._paired(a, b) for a, b in pairs]
+        """Compare every student with its supervisor, and few methods with each other, many with the first alone."""
+        first, *others = self.students
+        few = len(self.students) <= FEW_METHODS
+        among = [(b, a) for a, b in combinations(self.students, 2)] if few else [(s, first) for s in others]
+        return [*self._family([(s, self.weak) for s in self.students]), *self._family(among)]
+
+    def _family(self, pairs: list[tuple[Scores, Scores]]) -> list[result.PairedTest]:
+        tests = [self._paired(a, b) for a, b in pairs]
+        corrected = metric.holm([test.p for test in tests])
+        return [test.model_copy(update={"p_holm": p}) for test, p in zip(tests, corrected, strict=True)]
 
     def layers(self) -> Iterator[result.LayerPoint]:
         for layer, cells in self.evidence.layers.items():
@@ -293,8 +302,9 @@ class _Scorer:
     def _label_accuracy(self, cell: Cell) -> float:
         part = "supervise" if cell.role == "weak" else "transfer"
         rows = part_of(split(self.task, self.evidence.shares, cell.seed), part)
-        given = self.fetch(cell.labels).tensors["probs"][cell.seed][rows].argmax(-1)
-        return float((given == LabelScore().truth(Gold(self.labels[rows], part))).mean())
+        given = labels_of(self.fetch(cell.labels), cell.seed, rows)
+        right = given.argmax == LabelScore().truth(Gold(self.labels[rows], part))
+        return float(right[given.weight > 0].mean())
 
     def _paired(self, a: Scores, b: Scores) -> result.PairedTest:
         tested = metric.paired_test(a.correct, b.correct, self.bootstrap)
@@ -303,6 +313,7 @@ class _Scorer:
             b=_name(b),
             difference=_interval(tested.difference),
             p=tested.p,
+            p_holm=tested.p,
             n=len(self.test),
             groups=self.bootstrap.n_groups,
             seeds=self.seeds,

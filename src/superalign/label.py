@@ -48,6 +48,11 @@ class Labels:
         """One-hot labels from class indices [n]."""
         return cls.soft(np.eye(k, dtype=np.float32)[classes], by)
 
+    def one_by_one(self) -> Labels:
+        """Return preferences [n, 2] as labels of single responses [2n, 2]: bad or good, the preferred one is good."""
+        good = self.probs.reshape(-1, 1)
+        return Labels(np.concatenate([1 - good, good], axis=1), np.repeat(self.weight, 2), self.by)
+
     def __len__(self) -> int:
         return len(self.probs)
 

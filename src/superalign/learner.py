@@ -16,7 +16,7 @@ from superalign.config import Config
 from superalign.errors import DataError, JobError
 from superalign.fit import Report
 from superalign.label import Labels
-from superalign.network import Network, Reading
+from superalign.network import Readable, Trainee
 from superalign.objective import Objective
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Training(Config):
 class Observer(Protocol):
     """Looks at a learner between steps, as early stopping does."""
 
-    def observe(self, step: int, steps: int, network: Network) -> None:
+    def observe(self, step: int, steps: int, network: Trainee[Any]) -> None:
         """See the network after `step` of `steps`."""
 
 
@@ -78,12 +78,12 @@ class Learner:
         report: told of each step.
     """
 
-    network: Network
+    network: Trainee[Any]
     objective: Objective
     training: Training
     report: Report
 
-    def train(self, reading: Reading, labels: Labels, seed: int, observers: Sequence[Observer] = ()) -> dict[str, Any]:
+    def train(self, reading: Readable, labels: Labels, seed: int, observers: Sequence[Observer] = ()) -> dict[str, Any]:
         """Train on labelled items and return what happened, JSON-able.
 
         Args:
@@ -116,7 +116,7 @@ class Learner:
         computed = sum(reading.padded(batch, training.microbatch_tokens) for batch in plan)
         return {"steps": len(plan), "padding": computed / trace.tokens, **trace.ends()}
 
-    def _plan(self, reading: Reading, labels: Labels, seed: int) -> list[IntArray]:
+    def _plan(self, reading: Readable, labels: Labels, seed: int) -> list[IntArray]:
         """Return the items of every step."""
         rows = np.flatnonzero(labels.weight)
         if not len(rows):
@@ -126,7 +126,7 @@ class Learner:
             rows[batch] for rng in epochs for batch in epoch_batches(reading.lengths[rows], self.training.batch, rng)
         ]
 
-    def _gradient(self, reading: Reading, batch: IntArray, targets: Targets, progress: float) -> Tensor:
+    def _gradient(self, reading: Readable, batch: IntArray, targets: Targets, progress: float) -> Tensor:
         """Leave the gradient of the batch's weighted mean loss on the parameters; return the loss, on the device."""
         import torch
 
@@ -136,14 +136,14 @@ class Learner:
         for piece in pieces:
             logits, labels = self.network.logits(reading, piece), targets.probs[piece]
             if len(pieces) == 1:
-                context = self.objective.batch_context(logits.detach().softmax(-1), labels)
+                context = self.objective.batch_context(logits.detach(), labels, targets.weight[piece])
             losses = self.objective(logits, labels, progress=progress, context=context)
             loss = (losses * targets.weight[piece]).sum() / whole
             torch.autograd.backward(loss)
             total += loss.detach()
         return total
 
-    def _context(self, reading: Reading, pieces: list[IntArray], targets: Targets) -> Tensor | None:
+    def _context(self, reading: Readable, pieces: list[IntArray], targets: Targets) -> Tensor | None:
         """Return what the objective must know of the whole batch, from a pass without gradients or dropout."""
         import torch
 
@@ -151,7 +151,8 @@ class Learner:
             return None
         with torch.no_grad():
             logits = torch.cat([self.network.logits(reading, piece) for piece in pieces])
-        return self.objective.batch_context(logits.softmax(-1), targets.probs[np.concatenate(pieces)])
+        rows = np.concatenate(pieces)
+        return self.objective.batch_context(logits, targets.probs[rows], targets.weight[rows])
 
 
 class Targets(NamedTuple):

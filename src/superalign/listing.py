@@ -23,8 +23,10 @@ def listing(what: str | None, folder: str = "runs") -> dict[str, Rows]:
 def registries() -> dict[str, Registry[Any]]:
     """Return every registry by the plural of its noun."""
     from superalign.executor import executors
+    from superalign.filter import filters
     from superalign.fit import fits
     from superalign.model import models
+    from superalign.noise import noises
     from superalign.objective import objectives
     from superalign.study import studies
     from superalign.task import tasks
@@ -35,6 +37,8 @@ def registries() -> dict[str, Registry[Any]]:
         "models": models,
         "objectives": objectives,
         "fits": fits,
+        "filters": filters,
+        "noises": noises,
         "executors": executors,
     }
 

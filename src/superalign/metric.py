@@ -5,6 +5,7 @@ Arrays are [seeds, items]; related items share a group and are resampled togethe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -216,3 +217,12 @@ def quantile_bins(values: FloatArray, bins: int) -> list[tuple[float, float, Boo
     which = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
     found = [which == b for b in range(max(len(edges) - 1, 1))]
     return [(float(values[w].min()), float(values[w].max()), w) for w in found if w.any()]
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's (1979) step-down rule."""
+    order, corrected, least = sorted(range(len(p)), key=lambda i: p[i]), [0.0] * len(p), 0.0
+    for rank, index in enumerate(order):
+        least = max(least, min(1.0, p[index] * (len(p) - rank)))
+        corrected[index] = least
+    return corrected

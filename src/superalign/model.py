@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ from superalign.registry import Registry, chosen
 from superalign.task import Text
 
 if TYPE_CHECKING:
-    from torch import nn
+    import torch
+    from torch import Tensor, nn
 
 FloatArray = npt.NDArray[np.float32]
 Precision = Literal["bf16", "fp32"]
@@ -41,6 +42,34 @@ class Features:
     tokens: Sequence[int]
 
 
+class Head(Protocol):
+    """The head of a language model."""
+
+    @property
+    def weight(self) -> Tensor:
+        """[v, d]; the embedding itself where the two are tied."""
+
+    def logprobs(self, hidden: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return log p(target) of each position, float32 [m], of hidden states [m, d] and targets [m]."""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What makes a backbone a policy.
+
+    Args:
+        head: on the backbone's hidden states.
+        completions: token ids of each text: what is given, and what the policy would write.
+        limit: most tokens of a text.
+        windows: kinds of attention layers and how far back each looks, None for to the beginning; "" is all layers.
+    """
+
+    head: Head
+    completions: Callable[[Sequence[Text]], list[tuple[list[int], list[int]]]]
+    limit: int
+    windows: Mapping[str, int | None]
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A trainable network: `module(input_ids=, attention_mask=)` returns hidden states as `.last_hidden_state`."""
@@ -54,6 +83,8 @@ class Backbone:
     pad_id: int
     layer: int
     """The highest layer: what is pooled."""
+    voice: Callable[[], Voice] | None = None
+    """Makes it a language model; None when it is none, or is cut off below its head."""
 
 
 class Model(Component, ABC):

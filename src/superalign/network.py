@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,10 @@ class Reading:
         lengths = np.array([len(row) for row in self.ids], dtype=np.int64)
         return np.asarray(lengths.reshape(-1, self.sides).max(1))
 
+    def one_by_one(self) -> Reading:
+        """Return the texts of all items as items of their own, in order."""
+        return Reading(self.ids, 1, self.truncated)
+
     def texts(self, rows: IntArray) -> list[Sequence[int]]:
         """Return the token ids of the items' texts."""
         return [self.ids[row * self.sides + side] for row in rows for side in range(self.sides)]
@@ -65,56 +70,71 @@ class Reading:
         return sum(len(piece) * self.sides * int(self.lengths[piece].max()) for piece in self.cut(rows, budget))
 
 
-class Network:
-    """A body and a head on its pooled hidden states; matrix products in `precision`, head and loss in float32.
+class Readable(Protocol):
+    """Items as a trainee reads them."""
 
-    The head of Examples has an output a class. That of Comparisons scores each response on its own, r0 and r1, and
-    the logits are -z/2 and z/2 with z = r1 - r0: cross-entropy is then the loss of Bradley and Terry (1952).
+    @property
+    def truncated(self) -> int:
+        """How many texts were cut at the model's length limit."""
+
+    def one_by_one(self) -> Readable:
+        """Return the texts of all items as items of their own, in order."""
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each item, int64 [n]."""
+
+    def tokens(self, rows: IntArray) -> int:
+        """Count the real tokens of the items."""
+
+    def cut(self, rows: IntArray, budget: int) -> list[IntArray]:
+        """Cut items into pieces of like length of at most `budget` tokens with padding, one item at least."""
+
+    def padded(self, rows: IntArray, budget: int) -> int:
+        """Count the tokens computed for the items when they are cut to `budget`, padding included."""
+
+
+R = TypeVar("R", bound=Readable, contravariant=True)
+
+
+class Trainee(ABC, Generic[R]):
+    """What the training loop moves: a body, and what is made of its hidden states.
 
     Args:
         backbone: the body; the parameters that shall move require gradients, the others do not.
-        outputs: classes, or 1 for Comparisons.
         precision: of the body's matrix products.
         acting: modules that behave differently while learning (dropout); everything else never does.
     """
 
-    def __init__(
-        self, backbone: Backbone, outputs: int, precision: Precision, acting: Sequence[nn.Module] = ()
-    ) -> None:
-        from torch import nn
+    classes = 2
+    """Of the logits."""
 
+    def __init__(self, backbone: Backbone, precision: Precision, acting: Sequence[nn.Module] = ()) -> None:
         self.backbone, self.precision, self.acting = backbone, precision, acting
         self.device: torch.device = next(backbone.module.parameters()).device
-        self.head = nn.Linear(backbone.width, outputs, bias=False, device=self.device)
-        nn.init.zeros_(self.head.weight)
-        moving = [parameter for parameter in backbone.module.parameters() if parameter.requires_grad]
-        self.trainable: list[Tensor] = [*moving, self.head.weight]
+        self.trainable: list[Tensor] = [p for p in backbone.module.parameters() if p.requires_grad]
         backbone.module.eval()
 
-    def logits(self, reading: Reading, rows: IntArray) -> Tensor:
+    @abstractmethod
+    def logits(self, reading: R, rows: IntArray) -> Tensor:
         """Return float32 [n, k]; dropout acts only where gradients are recorded."""
+
+    def act(self) -> None:
+        """Let dropout act where gradients are recorded."""
         import torch
 
         for module in self.acting:
             module.training = torch.is_grad_enabled()  # not train(): what is inside keeps its mode
-        ids, mask = (torch.from_numpy(x).to(self.device) for x in pad(reading.texts(rows), self.backbone.pad_id))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            hidden = self.backbone.module(input_ids=ids, attention_mask=mask).last_hidden_state
-            pooled = self.backbone.pool(hidden, mask)
-        scores: Tensor = self.head(pooled.float())
-        if self.head.out_features > 1:
-            return scores
-        z = scores.view(-1, 2).diff(dim=1)
-        return torch.cat([-z / 2, z / 2], 1)
 
-    def probs(self, reading: Reading, rows: IntArray, budget: int) -> FloatArray:
+    def probs(self, reading: R, rows: IntArray, budget: int) -> FloatArray:
         """Return class probabilities of items, float32 [n, k], at most `budget` tokens at once."""
         import torch
 
-        out = np.empty((len(rows), max(2, self.head.out_features)), dtype=np.float32)
+        out = np.empty((len(rows), self.classes), dtype=np.float32)
+        place = {int(row): number for number, row in enumerate(rows)}
         with torch.inference_mode():
-            for piece in within_budget(np.arange(len(rows)), reading.lengths[rows] * reading.sides, budget):
-                out[piece] = self.logits(reading, rows[piece]).softmax(-1).cpu().numpy()
+            for piece in reading.cut(rows, budget):
+                out[[place[int(row)] for row in piece]] = self.logits(reading, piece).softmax(-1).cpu().numpy()
         return out
 
     def state(self) -> list[Tensor]:
@@ -128,3 +148,43 @@ class Network:
         with torch.no_grad():
             for parameter, value in zip(self.trainable, state, strict=True):
                 parameter.copy_(value)
+
+
+class Network(Trainee[Reading]):
+    """A body and a head on its pooled hidden states; matrix products in `precision`, head and loss in float32.
+
+    The head of Examples has an output a class. That of Comparisons scores each response on its own, r0 and r1, and
+    these are the logits: cross-entropy is then the loss of Bradley and Terry (1952) in r1 - r0. A single response
+    scored so has the logits 0 and r.
+
+    Args:
+        backbone: the body; the parameters that shall move require gradients, the others do not.
+        outputs: classes, or 1 to score responses.
+        precision: of the body's matrix products.
+        acting: modules that behave differently while learning (dropout).
+    """
+
+    def __init__(
+        self, backbone: Backbone, outputs: int, precision: Precision, acting: Sequence[nn.Module] = ()
+    ) -> None:
+        from torch import nn
+
+        super().__init__(backbone, precision, acting)
+        self.head = nn.Linear(backbone.width, outputs, bias=False, device=self.device)
+        nn.init.zeros_(self.head.weight)
+        self.trainable.append(self.head.weight)
+        self.classes = max(2, outputs)
+
+    def logits(self, reading: Reading, rows: IntArray) -> Tensor:
+        """Return float32 [n, k]; dropout acts only where gradients are recorded."""
+        import torch
+
+        self.act()
+        ids, mask = (torch.from_numpy(x).to(self.device) for x in pad(reading.texts(rows), self.backbone.pad_id))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            hidden = self.backbone.module(input_ids=ids, attention_mask=mask).last_hidden_state
+            pooled = self.backbone.pool(hidden, mask)
+        scores: Tensor = self.head(pooled.float())
+        if self.head.out_features > 1:
+            return scores
+        return scores.view(-1, 2) if reading.sides == 2 else torch.cat([torch.zeros_like(scores), scores], 1)

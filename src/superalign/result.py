@@ -83,6 +83,8 @@ class PairedTest(Config):
     difference: Interval
     p: float
     """Two-sided, of the same bootstrap over test groups and seeds as the interval."""
+    p_holm: float
+    """p corrected (Holm) for all comparisons with the supervisor, or for all comparisons among methods."""
     n: int
     groups: int
     seeds: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -11,11 +12,16 @@ import numpy.typing as npt
 
 from superalign.bank import FeatureBank
 from superalign.config import canonical
-from superalign.errors import DataError
+from superalign.crossfit import cross_fit
+from superalign.errors import ConfigError, DataError
+from superalign.estimation import NoiseEstimate, estimate
+from superalign.filter import compare, filters
 from superalign.fit import Lesson, fits
+from superalign.fits.probe import item_features
 from superalign.job import Inputs, Tools, step
 from superalign.label import Labels
 from superalign.model import Model, models
+from superalign.noise import OracleNoise, noises
 from superalign.objective import objectives
 from superalign.store import Artifact
 from superalign.supervisor import GroundTruth, OracleSupervisor, ShuffledSupervisor, WeakSupervisor
@@ -58,8 +64,9 @@ def cache_features(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 def label(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Let a supervisor label one part of the task, once a seed.
 
-    Parameters: `by` ("truth", "oracle", "weak", "shuffled"), `part`, `seeds`, `shares`.
-    Inputs: `items`, and `gold` for the first two or `said` (a weak model's predictions) for the others.
+    Parameters: `by` ("truth", "oracle", "noise", "weak", "shuffled"), `part`, `seeds`, `shares`; for noise its spec
+    `noise` and, where it depends on the items, the `model` whose features tell how.
+    Inputs: `items`, and `gold` for the first three or `said` (a weak model's predictions) for the others.
 
     Returns:
         probs: float32 [seeds, items, k], NaN outside the part, so that a leak cannot go unseen.
@@ -69,9 +76,38 @@ def label(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     name = ""
     for number, seed in enumerate(params["seeds"]):
         rows = part_of(split(task, tuple(params["shares"]), seed), params["part"])
-        labels = _labels_by(params, inputs, rows, number, seed, len(task.classes))
+        if params["by"] == "noise":
+            labels = _noisy(params, inputs, tools, task, rows, seed)
+        else:
+            labels = _labels_by(params, inputs, rows, number, seed, len(task.classes))
         out[number, rows], name = labels.probs, labels.by
     return Artifact({"probs": out}, {"by": name})
+
+
+@step(version=1)
+def filter_labels(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Drop or relabel what a filter finds suspicious in the labels of one part, once a seed; it sees no truth.
+
+    Parameters: `filter` (spec), `model`, `fingerprint` (whose features it looks at), `part`, `seeds`, `shares`.
+    Inputs: `items`, `labels`, and `features` when they were computed before.
+
+    Returns:
+        probs: float32 [seeds, items, k], NaN outside the part; weight: float32 [seeds, items], 0 where dropped.
+    """
+    task, given = Task.from_meta(inputs["items"].meta), inputs["labels"]
+    chosen = filters.build(params["filter"])
+    features = _item_features(params, task, tools)
+    groups = np.array(task.groups())
+    probs = np.full_like(given.tensors["probs"], np.nan)
+    weight, facts, name = np.zeros(probs.shape[:2], dtype=np.float32), [], ""
+    for number, seed in enumerate(params["seeds"]):
+        rows = part_of(split(task, tuple(params["shares"]), seed), params["part"])
+        before = labels_of(given, number, rows)
+        after = chosen(features[rows], before, groups[rows], seed, pairwise=task.pairwise)
+        probs[number, rows], weight[number, rows], name = after.probs, after.weight, after.by
+        facts.append(asdict(compare(str(chosen), before, after)))
+        tools.report(done=number + 1, total=len(params["seeds"]))
+    return Artifact({"probs": probs, "weight": weight}, {"by": name, "filtered": facts})
 
 
 @step(version=1)
@@ -88,26 +124,52 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     model, fit = models.build(params["model"]), fits.build(params["fit"])
     task = Task.from_meta(inputs["items"].meta)
     lessons, predict = [], []
+    noise: dict[tuple[str, int], NoiseEstimate] = {}
     for plan in params["lessons"]:
         parts = split(task, tuple(params["shares"]), plan["seed"])
         rows = part_of(parts, params["part"])
-        given = inputs[plan["labels"]]
-        labels = Labels.soft(given.tensors["probs"][plan["row"]][rows], given.meta["by"])
+        labels = labels_of(inputs[plan["labels"]], plan["row"], rows)
+        objective = objectives.build(plan["objective"])
+        if objective.classes not in (None, len(task.classes)):
+            why = f"it is defined for {objective.classes} classes, and {task.name} has {len(task.classes)}"
+            raise ConfigError(f"{objective} cannot learn {task.name}", why=why)
+        if objective.wants_noise:
+            source = plan["labels"], plan["row"]
+            if source not in noise:
+                try:
+                    noise[source] = _estimated(params, task, tools, labels, rows, plan["seed"])
+                except DataError as error:
+                    why = f"{error.what}, so the noise of labels by {labels.by} cannot be estimated"
+                    raise DataError(f"{objective} must know the noise", why=why, fix="give it: rate=0.2") from error
+            objective = objective.with_noise(np.array(noise[source].transition, dtype=np.float32))
         gold = inputs.get("gold")
         oracle = Gold(gold.tensors["labels"][rows], params["part"]) if gold else None
-        lessons.append(Lesson(objectives.build(plan["objective"]), rows, labels, plan["seed"], oracle))
+        lessons.append(Lesson(objective, rows, labels, plan["seed"], oracle))
         predict.append(np.sort(np.concatenate([part_of(parts, name) for name in params["predict"]])))
     learned = fit.learn(model, task, lessons, predict, store=tools.store, report=tools.report)
     out = np.full((len(lessons), len(task.items), len(task.classes)), np.nan, dtype=np.float32)
     for number, (one, rows) in enumerate(zip(learned, predict, strict=True)):
         out[number, rows] = one.probs
-    return Artifact({"probs": out}, {"facts": [dict(one.facts) for one in learned]})
+    facts = [dict(one.facts) for one in learned]
+    for about, plan, lesson in zip(facts, params["lessons"], lessons, strict=True):
+        if objectives.build(plan["objective"]).wants_noise:
+            about["estimated_noise"] = noise[plan["labels"], plan["row"]].rate.value
+        if not lesson.labels.weight.all():
+            about["kept"] = int(np.count_nonzero(lesson.labels.weight))
+    return Artifact({"probs": out}, {"facts": facts})
 
 
 @step(version=1)
 def stack(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Put the predictions of single-lesson jobs into one array, inputs in the order of their names."""
     return Artifact({"probs": np.concatenate([inputs[name].tensors["probs"] for name in sorted(inputs)])})
+
+
+def labels_of(given: Artifact, row: int, items: npt.NDArray[np.int64]) -> Labels:
+    """Return the labels that a job gave to some items for one of its seeds."""
+    probs = given.tensors["probs"][row][items]
+    weight = given.tensors["weight"][row][items] if "weight" in given.tensors else np.ones(len(items), np.float32)
+    return Labels(probs, weight, given.meta["by"])
 
 
 def part_of(parts: Parts, name: str) -> npt.NDArray[np.int64]:
@@ -129,6 +191,27 @@ def _labels_by(params: Params, inputs: Inputs, rows: npt.NDArray[np.int64], numb
         return GroundTruth().label(gold, k) if by == "truth" else OracleSupervisor().label(gold, k)
     said = inputs["said"].tensors["probs"][number][rows]
     return WeakSupervisor().label(said) if by == "weak" else ShuffledSupervisor().label(said, seed)
+
+
+def _noisy(params: Params, inputs: Inputs, tools: Tools, task: Task, rows: npt.NDArray[np.int64], seed: int) -> Labels:
+    noise = noises.build(params["noise"])
+    features = _item_features(params, task, tools)[rows] if noise.needs_features else None
+    gold = Gold(inputs["gold"].tensors["labels"][rows], params["part"])
+    return OracleNoise(noise).label(gold, len(task.classes), seed=seed, features=features, pairwise=task.pairwise)
+
+
+def _estimated(
+    params: Params, task: Task, tools: Tools, labels: Labels, rows: npt.NDArray[np.int64], seed: int
+) -> NoiseEstimate:
+    """Estimate the noise of labels from what probes on the learner's own features say of items they never saw."""
+    features, groups = _item_features(params, task, tools)[rows], np.array(task.groups())[rows]
+    probs = cross_fit(features, labels, groups, seed=seed, pairwise=task.pairwise)
+    return estimate(labels, probs, groups=groups, pairwise=task.pairwise, seed=seed)
+
+
+def _item_features(params: Params, task: Task, tools: Tools) -> FloatArray:
+    model = models.build(params["model"])
+    return item_features(model, task, model.chosen_layer(), tools.store, tools.report)
 
 
 def _model_facts(model: Model, truncated: int, tokens: int, texts: int) -> dict[str, Any]:

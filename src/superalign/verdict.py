@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from superalign.result import PGR, Interval, PairedTest, Summary
 
+CLAIM = 0.05  # corrected p below which two methods are said to differ
+SPELT_OUT = 6  # comparisons among methods; of more, only those that differ are
+
 
 def verdict(summary: list[Summary], pgr: list[PGR], tests: list[PairedTest], control: str) -> list[str]:
     """Return one sentence a finding."""
@@ -39,11 +42,22 @@ def _students(summary: list[Summary], pgr: list[PGR], tests: list[PairedTest]) -
 
 
 def _methods(tests: list[PairedTest]) -> Iterator[str]:
-    for test in tests:
-        if test.b == "weak":
-            continue
-        known = "differ by" if test.difference.low > 0 or test.difference.high < 0 else "cannot be told apart:"
-        yield f"{test.a} and {test.b} {known} {_points(test.difference)}, p {_p(test.p)}."
+    among = [test for test in tests if test.b != "weak"]
+    apart = [test for test in among if test.p_holm < CLAIM]
+    for test in apart if len(among) > SPELT_OUT else among:
+        known = "differ by" if test in apart else "cannot be told apart:"
+        yield f"{test.a} and {test.b} {known} {_points(test.difference)}, {_corrected(test, among)}."
+    if len(among) > SPELT_OUT and len(apart) < len(among):
+        yield (
+            f"{len(among) - len(apart)} of {len(among)} methods cannot be told apart from {among[0].b} "
+            f"when corrected for {len(among)} comparisons."
+        )
+
+
+def _corrected(test: PairedTest, family: list[PairedTest]) -> str:
+    if len(family) == 1:
+        return f"p {_p(test.p)}"
+    return f"p {_p(test.p_holm)} corrected for {len(family)} comparisons"
 
 
 def _share(figure: Interval) -> str:

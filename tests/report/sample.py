@@ -191,6 +191,7 @@ def _tests(summary: list[Summary], n: int, seeds: int) -> list[PairedTest]:
             b="weak" if b.role == "weak" else b.method,
             difference=_interval(a.accuracy.value - b.accuracy.value, 0.018),
             p=0.00025 if abs(a.accuracy.value - b.accuracy.value) > 0.03 else 0.312,
+            p_holm=0.0005 if abs(a.accuracy.value - b.accuracy.value) > 0.03 else 0.624,
             n=n,
             groups=n // 4,
             seeds=seeds,

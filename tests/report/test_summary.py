@@ -44,8 +44,39 @@ def test_a_refused_pgr_gives_its_reason() -> None:
     assert "0.57" not in text
 
 
-def test_it_fits_a_narrow_terminal() -> None:
-    assert max(map(len, printed(sample(), width=100).splitlines())) <= 100
+LONG = ("logconf,alpha=0.75,warmup=0.2", "product-confidence,alpha=2")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("methods", [("naive", "logconf"), LONG])
+def test_nothing_is_cut_off_in_a_narrow_terminal(methods: tuple[str, str], width: int) -> None:
+    result = sample(methods=methods)
+    text = printed(result, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    whole = "".join(text.split())
+    for method in methods:
+        assert method in whole
+    assert all(word in text for word in ["Weak", "supervisor", "Strong", "ceiling", "Random-label", "control"])
+    for one in result.summary:
+        assert f"{words.percent(one.accuracy.value)} {words.percents(one.accuracy)}" in text
+    for pgr in result.pgr:
+        assert pgr.pooled is not None
+        assert f"{words.ratio(pgr.pooled.value)} {words.ratios(pgr.pooled)}" in text
+
+
+def test_each_learner_is_one_line_of_80_columns() -> None:
+    lines = printed(sample(methods=LONG), width=80).splitlines()
+    for method in LONG:
+        assert sum(line.startswith(f"Student · {method} ") for line in lines) == 1
+
+
+def test_sizes_that_differ_have_columns() -> None:
+    result = sample()
+    uneven = [one.model_copy(update={"seeds": place + 1}) for place, one in enumerate(result.summary)]
+    text = printed(result.model_copy(update={"summary": uneven}), width=80)
+    assert "test items   seeds" in text
+    assert "1,200       1\n" in text
 
 
 @pytest.mark.parametrize("text", HOSTILE)

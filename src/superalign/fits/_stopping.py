@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from superalign.errors import DataError
 from superalign.label import Labels
-from superalign.network import Network, Reading
+from superalign.network import Readable, Trainee
 from superalign.task import Gold, GoldReader
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ class EarlyStop:
         budget: tokens computed at once.
     """
 
-    def __init__(self, reading: Reading, rows: IntArray, labels: Labels, budget: int) -> None:
+    def __init__(self, reading: Readable, rows: IntArray, labels: Labels, budget: int) -> None:
         self.reading, self.rows, self.labels, self.budget = reading, rows, labels, budget
         self.best_step, self.best = 0, (-np.inf, -np.inf)
         self.state: list[Tensor] = []
 
-    def observe(self, step: int, steps: int, network: Network) -> None:
+    def observe(self, step: int, steps: int, network: Trainee[Any]) -> None:
         """Look at the held-out items every tenth of the training and at its end."""
         if step != steps and step % max(1, round(steps / LOOKS)):
             return
@@ -42,12 +42,12 @@ class EarlyStop:
         if score > self.best:
             self.best, self.best_step, self.state = score, step, network.state()
 
-    def restore(self, network: Network) -> dict[str, Any]:
+    def restore(self, network: Trainee[Any]) -> dict[str, Any]:
         """Give the network its best parameters back and say which they were."""
         network.restore(self.state)
         return {"held_out": len(self.rows), "best_step": self.best_step, "agreement": self.best[0]}
 
-    def _score(self, network: Network) -> tuple[float, float]:
+    def _score(self, network: Trainee[Any]) -> tuple[float, float]:
         probs = network.probs(self.reading, self.rows, self.budget)
         share = self.labels.weight / self.labels.weight.sum()
         agreement = share @ (probs.argmax(1) == self.labels.argmax)

@@ -8,9 +8,8 @@ from pydantic import Field
 
 from superalign.errors import ModelError
 from superalign.fit import fits
-from superalign.fits._finetune import FineTune
+from superalign.fits._finetune import Body, FineTune
 from superalign.model import Model
-from superalign.network import Network
 
 
 @fits.register("full")
@@ -25,15 +24,15 @@ class Full(FineTune):
     checkpointing: bool = False
     """Keep each layer's input alone and compute the rest again on the way back: less memory, more time."""
 
-    def network(self, model: Model, outputs: int) -> Network:
+    def body(self, model: Model) -> Body:
         """Load the model in float32."""
         backbone = model.backbone("fp32")
-        body: Any = backbone.module.requires_grad_(True)
+        module: Any = backbone.module.requires_grad_(True)
         acting = []
         if self.checkpointing:
-            if not getattr(body, "supports_gradient_checkpointing", False):
+            if not getattr(module, "supports_gradient_checkpointing", False):
                 raise ModelError(f"{model} cannot recompute activations", fix="checkpointing=false")
-            enable = getattr(body, "activation_checkpointing_enable", None) or body.gradient_checkpointing_enable
+            enable = getattr(module, "activation_checkpointing_enable", None) or module.gradient_checkpointing_enable
             enable({"use_reentrant": False})
-            acting = [module for module in body.modules() if getattr(module, "gradient_checkpointing", False)]
-        return Network(backbone, outputs, model.precision(), acting)
+            acting = [part for part in module.modules() if getattr(part, "gradient_checkpointing", False)]
+        return Body(backbone, acting)

@@ -8,9 +8,8 @@ from pydantic import Field
 
 from superalign.errors import ConfigError, did_you_mean, require
 from superalign.fit import fits
-from superalign.fits._finetune import FineTune
+from superalign.fits._finetune import Body, FineTune
 from superalign.model import Model
-from superalign.network import Network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +33,7 @@ class Lora(FineTune):
     target: str = "all-linear"
     """Which layers get an adapter: all linear ones, or the ends of their names joined by + (`q_proj+v_proj`)."""
 
-    def network(self, model: Model, outputs: int) -> Network:
+    def body(self, model: Model) -> Body:
         """Load the model, freeze it and add adapters."""
         require("peft", "local")
         from peft import LoraConfig, inject_adapter_in_model
@@ -59,7 +58,7 @@ class Lora(FineTune):
         for parameter in body.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-        return Network(backbone, outputs, model.precision(), dropouts)
+        return Body(backbone, dropouts)
 
     def _targets(self, names: list[str]) -> list[str]:
         if self.target == "all-linear":

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from superalign.bank import FeatureBank
-from superalign.errors import DataError
+from superalign.errors import ConfigError, DataError
 from superalign.fit import Fit, Learned, Lesson, Report, fits
 from superalign.model import Model
 from superalign.objective import Objective
@@ -29,7 +29,7 @@ class Probe(Fit):
     """A linear head on one layer's features, which are computed once and kept.
 
     Features are standardised on the training items. All heads - objectives, seeds, strengths of regularisation -
-    take full-batch Newton steps with the fixed curvature bound of Boehning (1992), which fits every objective. The
+    take full-batch Newton steps with the fixed curvature bound of Boehning (1992), times the objective's own. The
     regularisation is chosen on held-out labels of the learner's own kind (weak labels for a student), then the head
     is trained on all its items.
 
@@ -59,6 +59,10 @@ class Probe(Fit):
         """Train one head a lesson; see Fit.learn."""
         from superalign.models._torch import use_threads
 
+        for lesson in lessons:
+            if lesson.objective.unpaired:
+                why = "a probe learns from the difference of two responses"
+                raise ConfigError(f"{lesson.objective} learns from single responses", why=why, fix="fit=lora")
         use_threads()
         x = item_features(model, task, model.chosen_layer(), store, report)
         groups = np.array(task.groups())
@@ -135,9 +139,11 @@ def _hold_out(lesson: Lesson, groups: npt.NDArray[np.str_], share: float) -> tup
 
 
 def _score(head: Head, x: FloatArray, lesson: Lesson, rows: IntArray) -> float:
-    """Cross-entropy of the head against the held-out labels it was given."""
+    """Cross-entropy of the head against the held-out labels it was given, weighted as they are."""
     p = head.predict(x[lesson.items[rows]])
-    return float(-(lesson.labels.probs[rows] * np.log(np.maximum(p, 1e-9))).sum(1).mean())
+    weight = lesson.labels.weight[rows]
+    each = -(lesson.labels.probs[rows] * np.log(np.maximum(p, 1e-9))).sum(1)
+    return float(weight @ each / max(weight.sum(), 1e-12))
 
 
 def _train(probe: Probe, x: FloatArray, trials: list[tuple[Lesson, IntArray, float]], *, pairwise: bool) -> list[Head]:
@@ -171,7 +177,8 @@ def _solve_shared(
     weight = torch.stack([torch.from_numpy(lesson.labels.weight[rows]) for lesson, rows, _ in trials])  # [m, n]
     weight = weight / weight.sum(1, keepdim=True)
     objectives = _by_objective([lesson.objective for lesson, _, _ in trials])
-    steps = _newton_steps(z, bound * float(weight.max()), [strength for _, _, strength in trials])
+    bounds = torch.tensor([bound * lesson.objective.curvature for lesson, _, _ in trials])  # [m]
+    steps = _newton_steps(z, (bounds * weight.max()).tolist(), [strength for _, _, strength in trials])
 
     w = torch.zeros(z.shape[1], len(trials), columns)  # [d, m, c]
     b = torch.zeros(len(trials), columns)
@@ -179,10 +186,11 @@ def _solve_shared(
         flat = (z @ w.flatten(1)).view(n, len(trials), columns)
         scores = (flat.transpose(0, 1) + b[:, None]).contiguous().requires_grad_()  # [m, n, c]
         logits = torch.cat([-scores / 2, scores / 2], -1) if k == 2 else scores
-        losses = [
-            (weight[which] * objective(logits[which], labels[which], progress=number / probe.steps, context=None)).sum()
-            for objective, which in objectives
-        ]
+        losses = []
+        for objective, which in objectives:
+            said, given, share = logits[which], labels[which], weight[which]
+            context = objective.batch_context(said.detach(), given, share)
+            losses.append((share * objective(said, given, progress=number / probe.steps, context=context)).sum())
         (gradient,) = torch.autograd.grad(torch.stack(losses).sum(), scores)
         pulled = (z.T @ gradient.transpose(0, 1).flatten(1)).view_as(w)
         for strength, which, inverse in steps:
@@ -190,23 +198,24 @@ def _solve_shared(
                 -1, len(which), columns
             )
         if not pairwise:
-            b = b - gradient.sum(1) / bound
+            b = b - gradient.sum(1) / bounds[:, None]
     return _heads(w.transpose(0, 1), b, mean, scale, trials)
 
 
-def _newton_steps(z: Tensor, bound: float, strengths: list[float]) -> list[tuple[float, list[int], Tensor]]:
-    """Return for each strength of the penalty its heads and (bound z'z + l2)^-1: a step that never overshoots."""
+def _newton_steps(z: Tensor, bounds: list[float], strengths: list[float]) -> list[tuple[float, list[int], Tensor]]:
+    """Return strength, heads and (bound z'z + l2)^-1 of every kind of head: a step that never overshoots."""
     import torch
 
-    gram = (bound * (z.T @ z)).double()
+    gram = (z.T @ z).double()
     eye = torch.eye(len(gram), dtype=torch.float64)
+    kinds = list(zip(strengths, bounds, strict=True))
     return [
         (
             strength,
-            [number for number, other in enumerate(strengths) if other == strength],
-            torch.cholesky_inverse(torch.linalg.cholesky(gram + strength * eye)).float(),
+            [number for number, other in enumerate(kinds) if other == (strength, bound)],
+            torch.cholesky_inverse(torch.linalg.cholesky(bound * gram + strength * eye)).float(),
         )
-        for strength in sorted(set(strengths))
+        for strength, bound in sorted(set(kinds))
     ]
 
 

@@ -45,6 +45,33 @@ class Reader:
                 ids[index] = self._fit(tokens, keep_end, special=not templated) or [self._lone_id]
         return ids, cut
 
+    def completions(self, texts: Sequence[Text]) -> list[tuple[list[int], list[int]]]:
+        """Return each text as the token ids of what is given and of what a policy would write; nothing is cut.
+
+        A plain text is what a policy would write after its first token.
+        """
+        return [self._completion(text) for text in texts]
+
+    def _completion(self, text: Text) -> tuple[list[int], list[int]]:
+        templated = self._templated(text)
+        (ids,) = self._encode([self._string(text, templated)], special=not templated)
+        start = 1
+        if text.response is not None:
+            end = self.tokenizer.eos_token_id
+            if not templated and end is not None and ids[-1:] != [end]:
+                ids.append(end)
+            start = max(1, _common(ids, self._opening(text, templated)))
+        ids = ids or [self._lone_id]
+        return ids[:start], ids[start:]
+
+    def _opening(self, text: Text, templated: bool) -> list[int]:
+        opening = clean(text.prompt) + "\n"
+        if templated:
+            messages = [{"role": "user", "content": clean(text.prompt)}]
+            opening = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        (ids,) = self._encode([opening], special=not templated)
+        return ids
+
     def _templated(self, text: Text) -> bool:
         if self.chat == "never" or not self.tokenizer.chat_template:
             return False
@@ -84,6 +111,14 @@ class Reader:
         opening = int(ids[0] in known)
         added = self.tokenizer.num_special_tokens_to_add(pair=False) if special else opening
         return opening, added - opening
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Return how many tokens both begin with."""
+    for place, (one, other) in enumerate(zip(a, b, strict=False)):
+        if one != other:
+            return place
+    return min(len(a), len(b))
 
 
 def _first(*ids: int | None) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,8 +11,8 @@ import numpy as np
 
 from superalign.config import digest
 from superalign.errors import ModelError
-from superalign.model import Backbone, Features, Precision, Progress, models
-from superalign.models._held import config_of, digests_of, folder_of, network_of, tokenizer_of
+from superalign.model import Backbone, Features, Precision, Progress, Voice, models
+from superalign.models._held import config_of, digests_of, folder_of, tokenizer_of, trunk_of
 from superalign.models._reader import Reader
 from superalign.models._settings import TransformerSettings
 from superalign.models._torch import pick_device, pick_dtype, use_threads
@@ -19,7 +20,7 @@ from superalign.task import Text
 
 if TYPE_CHECKING:
     from superalign.models._forward import Pooling
-    from superalign.models._network import Network
+    from superalign.models._trunk import Trunk
 
 DEFAULT_TOKENS = 512
 CPU_TOKENS, GPU_TOKENS = 512, 16_384  # of a batch: on a CPU what the caches hold
@@ -40,6 +41,11 @@ class HuggingFace(TransformerSettings):
     """Branch, tag or commit on the hub."""
     trust_remote_code: bool = False
     """Run code that comes with the model."""
+
+    @classmethod
+    def known_arguments(cls, name: str) -> Iterable[str]:
+        """Return the name when it is a model's folder."""
+        return [name] if name and (Path(name).expanduser() / "config.json").is_file() else []
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of weights, tokenizer and configuration, with pooling, precision, limit and chat."""
@@ -74,7 +80,7 @@ class HuggingFace(TransformerSettings):
         if not ids:
             return Features({layer: np.empty((0, self._width()), np.float32) for layer in layers}, [], [])
         values = hidden_states(
-            self._network(max(actual.values())),
+            self._trunk(max(actual.values())),
             ids,
             sorted(set(actual.values())),
             self._pooling(),
@@ -91,12 +97,12 @@ class HuggingFace(TransformerSettings):
     def backbone(self, dtype: Precision = "fp32") -> Backbone:
         """Load a fresh network for training: up to the `layer` that was set, whole when none was."""
         from superalign.models._forward import pool_last, pool_mean
-        from superalign.models._network import load_network
+        from superalign.models._trunk import load_trunk
 
         use_threads()
         device = pick_device(self.device)
         layer = self.depth() if self.layer is None else self.chosen_layer()
-        module: Any = load_network(self._folder(), layer, dtype, device, self.trust_remote_code).module
+        module: Any = load_trunk(self._folder(), layer, dtype, device, self.trust_remote_code).module
         if device == "cpu":
             module.set_attn_implementation("eager")  # a step takes 15 % less time than with the fused kernel
         reader = self._reader()
@@ -106,7 +112,15 @@ class HuggingFace(TransformerSettings):
             return ids, sum(cut)
 
         pool = pool_last if self._pooling() == "last" else pool_mean
-        return Backbone(module, self._width(), tokenize, pool, reader.pad_id, layer)
+        voice = partial(self._voice, module, reader) if self._causal() and layer == self.depth() else None
+        return Backbone(module, self._width(), tokenize, pool, reader.pad_id, layer, voice)
+
+    def _voice(self, module: Any, reader: Reader) -> Voice:
+        from superalign.models._head import attention_windows, load_head
+
+        config = self._config()
+        head = load_head(self._folder(), config, module)
+        return Voice(head, reader.completions, self._limit(), attention_windows(config))
 
     def _folder(self) -> Path:
         return folder_of(self.path, self.revision)
@@ -118,7 +132,7 @@ class HuggingFace(TransformerSettings):
         return tokenizer_of(self._folder(), self.trust_remote_code)
 
     def _causal(self) -> bool:
-        from superalign.models._network import is_causal
+        from superalign.models._trunk import is_causal
 
         return is_causal(self._config())
 
@@ -146,5 +160,5 @@ class HuggingFace(TransformerSettings):
     def _reader(self) -> Reader:
         return Reader(self._tokenizer(), self._limit(), self.chat, str(self))
 
-    def _network(self, depth: int) -> Network:
-        return network_of(self._folder(), depth, self._dtype(), pick_device(self.device), self.trust_remote_code)
+    def _trunk(self, depth: int) -> Trunk:
+        return trunk_of(self._folder(), depth, self._dtype(), pick_device(self.device), self.trust_remote_code)

@@ -82,15 +82,17 @@ def tests(frame: Frame) -> Markup:
             f"{cut(t.a, 60)} − {cut(t.b, 60)}",
             words.points(t.difference),
             words.p_value(t.p),
+            words.p_value(t.p_holm),
             words.count(t.n),
             words.count(t.groups),
         ]
         for t in frame.result.tests
     ]
-    columns = [Column("Difference"), *numbers("Points", "p", "n", "Groups")]
+    columns = [Column("Difference"), *numbers("Points", "p", "p (Holm)", "n", "Groups")]
     what = (
         "Difference of accuracy on the same test items, seeds averaged, with its 95% interval. "
-        "p is two-sided and of the same bootstrap over test groups and seeds as the interval."
+        "p is two-sided and of the same bootstrap over test groups and seeds as the interval; p (Holm) is corrected "
+        "for all comparisons with the supervisor, or for all among methods."
     )
     first = frame.result.tests[0]
     counts = f"n = {words.count(first.n)} in {words.plural(first.groups, 'group')}."

@@ -26,7 +26,7 @@ def summary(result: WeakToStrongResult) -> RenderableType:
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(cut(headline(result), 200), style="bold"), Text()]
-    parts += [_accuracy(result), *_refusals(result), Text()]
+    parts += [*_accuracy(result), *_refusals(result), Text()]
     if result.tests:
         parts += [_tests(result), Text()]
     parts += [Text(cut(words.prose(sentence), 400)) for sentence in result.verdict] + [Text()]
@@ -39,29 +39,30 @@ def summary(result: WeakToStrongResult) -> RenderableType:
     return Group(*parts)
 
 
-def _accuracy(result: WeakToStrongResult) -> Table:
+def _accuracy(result: WeakToStrongResult) -> list[RenderableType]:
+    """Return a row for each learner. What is the same in all rows stands below, so that 80 columns hold the rest."""
     from rich.text import Text
 
-    table = _table("", "method", "accuracy", "95% interval", "PGR", "95% interval", "n", "seeds")
+    roles = [one.role for one in result.summary]
+    sizes = [(words.plural(one.n, "test item"), words.plural(one.seeds, "seed")) for one in result.summary]
+    alike = len(set(sizes)) == 1
+    table = _table("", "accuracy", "PGR", *(() if alike else ("test items", "seeds")), text=1)
     recovered = {pgr.method: pgr for pgr in result.pgr}
     for one in result.summary:
-        pgr = recovered.get(one.method) if one.role == "student" else None
-        table.add_row(
-            Text(NAMES[one.role], style="bold" if one.role == "student" else ""),
-            Text(cut(one.method, 40)),
-            Text(words.percent(one.accuracy.value), style="bold"),
-            Text(words.percents(one.accuracy)),
-            *map(Text, _pgr(pgr)),
-            Text(words.count(one.n)),
-            Text(str(one.seeds)),
-        )
-    return table
+        student = one.role == "student"
+        name = f"{NAMES[one.role]} · {cut(one.method, 40)}" if student or roles.count(one.role) > 1 else NAMES[one.role]
+        accuracy = Text.assemble((words.percent(one.accuracy.value), "bold"), " ", words.percents(one.accuracy))
+        sized = () if alike else (words.count(one.n), str(one.seeds))
+        cells = (_pgr(recovered.get(one.method) if student else None), *sized)
+        table.add_row(Text(name, style="bold" if student else ""), accuracy, *map(Text, cells))
+    said = ["In brackets: 95% intervals", *(sizes[0] if alike and sizes else ())]
+    return [table, Text(f"{', '.join(said)}.", style="dim")]
 
 
-def _pgr(pgr: PGR | None) -> tuple[str, str]:
+def _pgr(pgr: PGR | None) -> str:
     if pgr is None:
-        return "", ""
-    return (words.ratio(pgr.pooled.value), words.ratios(pgr.pooled)) if pgr.pooled else ("refused", "")
+        return ""
+    return f"{words.ratio(pgr.pooled.value)} {words.ratios(pgr.pooled)}" if pgr.pooled else "refused"
 
 
 def _refusals(result: WeakToStrongResult) -> list[RenderableType]:
@@ -74,19 +75,26 @@ def _refusals(result: WeakToStrongResult) -> list[RenderableType]:
 def _tests(result: WeakToStrongResult) -> Table:
     from rich.text import Text
 
-    table = _table("", "points", "95% interval", "p", text=1)
+    table = _table("", "points", "95% interval", "p", "p (Holm)", text=1)
     for test in result.tests:
         value, _, interval = words.points(test.difference).partition(" ")
-        cells = (f"{cut(test.a, 40)} − {cut(test.b, 40)}", value, interval, words.p_value(test.p))
+        cells = (
+            f"{cut(test.a, 40)} − {cut(test.b, 40)}",
+            value,
+            interval,
+            words.p_value(test.p),
+            words.p_value(test.p_holm),
+        )
         table.add_row(*map(Text, cells))
     return table
 
 
-def _table(*columns: str, text: int = 2) -> Table:
+def _table(*columns: str, text: int) -> Table:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
     for place, name in enumerate(columns):
-        table.add_column(name, justify="left" if place < text else "right", no_wrap=place >= text)
+        text_like = place < text
+        table.add_column(name, justify="left" if text_like else "right", no_wrap=not text_like, overflow="fold")
     return table

@@ -13,8 +13,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
+from superalign.config import Component
 from superalign.errors import ConfigError
 from superalign.evaluation import Cell, Evidence, evaluate
+from superalign.filter import Filter, FilterChoice
 from superalign.fit import Fit, FitChoice
 from superalign.fits.probe import Probe
 from superalign.job import Job
@@ -23,7 +25,7 @@ from superalign.objective import Objective, ObjectiveChoice
 from superalign.objectives.naive import SoftCrossEntropy
 from superalign.registry import default
 from superalign.result import Role, WeakToStrongResult
-from superalign.steps import cache_features, label, learn, read_gold, read_items, stack
+from superalign.steps import cache_features, filter_labels, label, learn, read_gold, read_items, stack
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import TaskChoice, check_shares
 
@@ -63,6 +65,8 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     """What is learnt."""
     methods: Annotated[tuple[ObjectiveChoice, ...], Field(min_length=1)] = default(("naive", "logconf"))
     """Objectives by which students learn from the weak labels."""
+    filters: tuple[FilterChoice, ...] = ()
+    """Filters of the weak labels: each method also learns from what each of them leaves."""
     fit: FitChoice = default("probe")
     """How much of the strong model moves: probe, lora or full."""
     weak_fit: FitChoice = default("probe")
@@ -79,14 +83,14 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     def _positive(cls, shares: tuple[int, int, int]) -> tuple[int, int, int]:
         return check_shares(shares)
 
-    @field_validator("methods")
+    @field_validator("methods", "filters")
     @classmethod
-    def _distinct(cls, methods: tuple[Objective, ...]) -> tuple[Objective, ...]:
-        names = [str(method) for method in methods]
+    def _distinct(cls, chosen: tuple[Component, ...]) -> tuple[Component, ...]:
+        names = [str(one) for one in chosen]
         for name in names:
             if names.count(name) > 1:
-                raise ConfigError(f"method '{name}' is given twice")
-        return methods
+                raise ConfigError(f"'{name}' is given twice")
+        return chosen
 
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
@@ -114,8 +118,10 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
         naive = Team("student", (NAIVE,), self._labels("weak", "transfer", items, said=said))
         ceiling = Team("ceiling", (NAIVE,), self._labels("oracle", "transfer", items, gold=gold))
         control = Team("control", (NAIVE,), self._labels("shuffled", "transfer", items, said=said))
-        students = Team("student", self.methods, naive.labels)
-        strong = self._cells(self.strong, self.fit, [students, ceiling, control], items, gold, features)
+        students = [Team("student", self.methods, naive.labels)]
+        for one in self.filters:
+            students.append(Team("student", self.methods, self._filtered(one, naive.labels, items, features), str(one)))
+        strong = self._cells(self.strong, self.fit, [*students, ceiling, control], items, gold, features)
         by_layer = {
             layer: self._cells(self.strong.at_layer(layer), Probe(), [naive, ceiling], items, gold, features)
             for layer in (self._swept_layers() if self.sweep else [])
@@ -159,6 +165,19 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
         params = {"by": by, "part": part, "seeds": list(range(self.seeds)), "shares": list(self.shares)}
         return Job(label, params, {"items": items, **inputs}, f"labels: {by}")
 
+    def _filtered(self, chosen: Filter, labels: Job, items: Job, features: dict[str, Job]) -> Job:
+        params = {
+            **_identity(self.strong),
+            "filter": chosen.spec(),
+            "part": "transfer",
+            "seeds": list(range(self.seeds)),
+            "shares": list(self.shares),
+        }
+        inputs = {"items": items, "labels": labels}
+        if "strong" in features:
+            inputs["features"] = features["strong"]
+        return Job(filter_labels, params, inputs, f"labels after {chosen}")
+
     def _cells(
         self, model: Model, fit: Fit, teams: list[Team], items: Job, gold: Job, features: dict[str, Job]
     ) -> list[Cell]:
@@ -179,22 +198,22 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
             inputs["gold"] = gold
         learners = [(team, method, seed) for team in teams for method in team.methods for seed in range(self.seeds)]
         lessons = [
-            {"objective": method.spec(), "seed": seed, "labels": f"labels of {team.role}", "row": seed}
+            {"objective": method.spec(), "seed": seed, "labels": team.source, "row": seed}
             for team, method, seed in learners
         ]
         if fit.together:
-            labels = {f"labels of {team.role}": team.labels for team in teams}
-            title = f"{', '.join(team.role for team in teams)}: {fit} on {model}"
+            labels = {team.source: team.labels for team in teams}
+            title = f"{', '.join(dict.fromkeys(team.role for team in teams))}: {fit} on {model}"
             whole = Job(learn, {**params, "lessons": lessons}, {**inputs, **labels}, title)
             return [
-                Cell(team.role, str(method), seed, whole, row, team.labels)
+                Cell(team.role, team.named(method), seed, whole, row, team.labels)
                 for row, (team, method, seed) in enumerate(learners)
             ]
         cells = []
         for lesson, (team, method, seed) in zip(lessons, learners, strict=True):
-            title = f"{team.role}: {fit} on {model}, {method}, seed {seed}"
-            job = Job(learn, {**params, "lessons": [lesson]}, {**inputs, f"labels of {team.role}": team.labels}, title)
-            cells.append(Cell(team.role, str(method), seed, job, 0, team.labels))
+            title = f"{team.role}: {fit} on {model}, {team.named(method)}, seed {seed}"
+            job = Job(learn, {**params, "lessons": [lesson]}, {**inputs, team.source: team.labels}, title)
+            cells.append(Cell(team.role, team.named(method), seed, job, 0, team.labels))
         return cells
 
 
@@ -205,6 +224,17 @@ class Team:
     role: Role
     methods: tuple[Objective, ...]
     labels: Job
+    filtered: str = ""
+    """The filter that went over the labels."""
+
+    @property
+    def source(self) -> str:
+        """Name of the labels among a job's inputs."""
+        return f"labels of {self.role}{' after ' * bool(self.filtered)}{self.filtered}"
+
+    def named(self, method: Objective) -> str:
+        """Return the name of a method of this team."""
+        return f"{method} after {self.filtered}" if self.filtered else str(method)
 
 
 def _stacked(cells: list[Cell]) -> Job:
