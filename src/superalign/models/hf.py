@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from superalign.models._trunk import Trunk
 
 DEFAULT_TOKENS = 512
-CPU_TOKENS, GPU_TOKENS = 512, 16_384  # of a batch: on a CPU what the caches hold
+CPU_TOKENS, GPU_TOKENS = {"bf16": 512, "fp32": 1024}, 16_384  # of a batch (measured)
 NO_LIMIT = 10**9  # tokenizers without a limit say a number beyond this
 KNOWLEDGE = 0.6  # of a language model's depth: where statements are told true from false best
 
@@ -155,7 +155,7 @@ class HuggingFace(TransformerSettings):
         return self.max_tokens or min(limit, DEFAULT_TOKENS)
 
     def _budget(self) -> int:
-        return self.batch_tokens or (CPU_TOKENS if pick_device(self.device) == "cpu" else GPU_TOKENS)
+        return self.batch_tokens or (CPU_TOKENS[self._dtype()] if pick_device(self.device) == "cpu" else GPU_TOKENS)
 
     def _reader(self) -> Reader:
         return Reader(self._tokenizer(), self._limit(), self.chat, str(self))
