@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from superalign import WeakToStrong, run
+from superalign.errors import SuperalignError
 from superalign.job import compute
 from superalign.metric import Metric
 from superalign.store import Store
@@ -59,11 +60,18 @@ def predictions(asked: WeakToStrong, store: Store) -> dict[tuple[str, str, int],
     }
 
 
+EVERYTHING = {"methods": ("naive", "logconf", "forward", "rdpo"), "filters": ("confident", "student")}
+
+
 @pytest.mark.parametrize("pairs", [False, True])
-def test_no_student_depends_on_truth_outside_the_supervise_part(tiny, tmp_path, pairs):
+@pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["default", "noise and filters"])
+def test_no_student_depends_on_truth_outside_the_supervise_part(tiny, tmp_path, pairs, settings):
+    if settings:
+        settings = {**settings, "n": 360}
+    n = settings.pop("n", 120)
     store = Store(tmp_path / "store")
-    honest = predictions(study(tiny, task=Words(pairs=pairs)), store)
-    flipped = predictions(study(tiny, task=Words(pairs=pairs, flip=("transfer", "test"))), store)
+    honest = predictions(study(tiny, task=Words(pairs=pairs, n=n), **settings), store)
+    flipped = predictions(study(tiny, task=Words(pairs=pairs, n=n, flip=("transfer", "test")), **settings), store)
     for name, probs in honest.items():
         same = np.array_equal(probs, flipped[name], equal_nan=True)
         assert same == (name[0] != "ceiling"), name  # the ceiling alone is trained on transfer truth
@@ -153,3 +161,45 @@ def test_layers_above_the_highest_needed_are_not_asked_for(tiny):
     )
     plan = asked.plan()
     assert plan.features["strong"].params["layers"] == [1]
+
+
+def test_filtered_labels_are_learnt_from_and_counted(tiny, tmp_path):
+    asked = study(tiny, task=Words(n=360), methods=("naive",), filters=("agreement",))
+    store = Store(tmp_path / "store")
+    result = run(asked, out=tmp_path / "run", store=store)
+    rows = {(row.method, row.seed): row for row in result.rows if row.role == "student"}
+    plan = asked.plan()
+    for seed in range(2):
+        cell = next(c for c in plan.cells if (c.method, c.seed) == ("naive after agreement", seed))
+        found = compute(cell.labels, store, Heard())
+        kept = int((found.tensors["weight"][seed] > 0).sum())
+        assert kept == rows["naive after agreement", seed].facts["kept"] < 120
+        assert found.meta["filtered"][seed]["dropped"] == 120 - kept
+        used = found.tensors["weight"][seed] > 0
+        right = found.tensors["probs"][seed][used].argmax(1) == Words(n=360).load().labels[used]
+        assert rows["naive after agreement", seed].label_accuracy == pytest.approx(right.mean())
+
+
+def test_an_objective_for_other_classes_is_refused(tiny, tmp_path):
+    with pytest.raises(SuperalignError, match="kto learns from single responses"):
+        run(
+            study(tiny, task=Words(pairs=True), methods=("kto",)), out=tmp_path / "run", store=Store(tmp_path / "store")
+        )
+
+
+@pytest.mark.slow
+def test_policies_in_the_study(tiny, tmp_path):
+    """A policy taught by a weak model's preferences, by DPO and by KTO."""
+    asked = WeakToStrong(
+        weak=f"hf:{tiny('bert')}",
+        strong=f"hf:{tiny('llama')}",
+        task=Words(pairs=True, n=90),
+        fit="lora,read=policy,epochs=1",
+        methods=("dpo", "kto", "simpo"),
+        seeds=1,
+        sweep=0,
+    )
+    result = run(asked, out=tmp_path / "run", store=Store(tmp_path / "store"))
+    students = [row for row in result.rows if row.role == "student"]
+    assert [row.method for row in students] == ["naive", "kto", "simpo"]
+    assert all(row.facts["read"] == "policy" for row in students)
