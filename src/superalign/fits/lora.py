@@ -8,6 +8,7 @@ from pydantic import Field
 
 from superalign.errors import ConfigError, did_you_mean, require
 from superalign.fit import fits
+from superalign.fits._adapter import in_place
 from superalign.fits._finetune import Body, FineTune
 from superalign.model import Model
 
@@ -55,6 +56,7 @@ class Lora(FineTune):
             if isinstance(layer, LoraLayer):
                 layer.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy of the input
                 dropouts += list(layer.lora_dropout.values())
+                in_place(layer)
         for parameter in body.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
