@@ -246,6 +246,19 @@ def test_prompts_lose_their_beginning_and_then_responses_their_end(tiny: Tiny) -
     assert cut.responses[0] == whole.responses[0]
 
 
+@pytest.mark.parametrize("architecture", ["gpt2", "gemma3"])
+def test_responses_without_a_prompt_are_said_whole(tiny: Tiny, architecture: str) -> None:
+    pairs = (Comparison("0", "", ("river long", "Peru Lima")), Comparison("1", "", ("one two", "three")))
+    policy = policy_of(tiny(architecture))
+    answers = answers_of(policy, Task("plain", "1", pairs, ("a", "b")))
+    assert [len(prompt) for prompt in answers.prompts] == [1, 1]
+    assert answers.prompts[0] == answers.prompts[1]
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            policy.logprobs(answers, np.arange(2)), plain_logprobs(tiny(architecture), answers), atol=2e-4, rtol=1e-5
+        )
+
+
 def test_what_is_no_policy_is_refused(tiny: Tiny) -> None:
     with pytest.raises(ModelError, match="no policy"):
         policy_of(tiny("bert"))

@@ -48,21 +48,20 @@ class Reader:
     def completions(self, texts: Sequence[Text]) -> list[tuple[list[int], list[int]]]:
         """Return each text as the token ids of what is given and of what a policy would write; nothing is cut.
 
-        A plain text is what a policy would write after its first token.
+        Given is at least one token: where there is no prompt, the one that begins a text.
         """
         return [self._completion(text) for text in texts]
 
     def _completion(self, text: Text) -> tuple[list[int], list[int]]:
         templated = self._templated(text)
         (ids,) = self._encode([self._string(text, templated)], special=not templated)
-        start = 1
+        start = int(ids[:1] == [self._lone_id])
         if text.response is not None:
             end = self.tokenizer.eos_token_id
             if not templated and end is not None and ids[-1:] != [end]:
                 ids.append(end)
-            start = max(1, _common(ids, self._opening(text, templated)))
-        ids = ids or [self._lone_id]
-        return ids[:start], ids[start:]
+            start = _common(ids, self._opening(text, templated))
+        return ids[:start] or [self._lone_id], ids[start:]
 
     def _opening(self, text: Text, templated: bool) -> list[int]:
         opening = clean(text.prompt) + "\n"
