@@ -18,6 +18,8 @@ FLOORS = {
     "cli": 5,
     "runs": 4,
     "evaluation": 2,
+    "noise_evaluation": 2,
+    "scoring": 2,
     "audit": 3,
     "audit_files": 4,
     "fetch": 2,

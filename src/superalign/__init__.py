@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from superalign.fit import Fit
     from superalign.label import Labels
     from superalign.model import Model
+    from superalign.noise_result import LabelNoiseResult
     from superalign.objective import Objective
     from superalign.result import WeakToStrongResult
     from superalign.runs import load, resume, run
     from superalign.store import Store
+    from superalign.studies.label_noise import LabelNoise
     from superalign.studies.weak_to_strong import WeakToStrong
     from superalign.study import Study
     from superalign.supervisor import Supervisor
@@ -29,6 +31,8 @@ __all__ = [
     "Example",
     "Fit",
     "Gold",
+    "LabelNoise",
+    "LabelNoiseResult",
     "Labels",
     "Model",
     "Objective",
@@ -52,9 +56,11 @@ _HOMES = {
     "model": ("Model",),
     "objective": ("Objective",),
     "result": ("WeakToStrongResult",),
+    "noise_result": ("LabelNoiseResult",),
     "runs": ("load", "resume", "run"),
     "store": ("Store",),
     "studies.weak_to_strong": ("WeakToStrong",),
+    "studies.label_noise": ("LabelNoise",),
     "study": ("Study",),
     "supervisor": ("Supervisor",),
     "task": ("Comparison", "Example", "Gold", "Task", "TaskSource"),

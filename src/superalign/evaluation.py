@@ -1,4 +1,4 @@
-"""From predictions to a WeakToStrongResult: the only place where the test part's truth is read."""
+"""From predictions to a WeakToStrongResult."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from superalign import metric, result
 from superalign.job import Job
-from superalign.metric import Bootstrap, Bounds, Metric
+from superalign.metric import Bootstrap
 from superalign.model import Model
-from superalign.result import Interval, Role, WeakToStrongResult
-from superalign.steps import labels_of, part_of
+from superalign.result import Role, WeakToStrongResult
+from superalign.scoring import TestPart, interval, merged, model_facts, share
 from superalign.study import Conduct, Fetch
-from superalign.task import PARTS, Gold, Task, recorded_unsealings, split
+from superalign.task import Task, recorded_unsealings
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
@@ -52,14 +52,6 @@ class Evidence:
     flags: list[str] = field(default_factory=list)
 
 
-class TestScore(Metric):
-    """Scores predictions on the test part."""
-
-
-class LabelScore(Metric):
-    """Scores the labels that learners were given; no learner sees this."""
-
-
 @dataclass(frozen=True)
 class Scores:
     """Predictions of one role and method on the test part: probs [seeds, n, k], correct [seeds, n]."""
@@ -86,12 +78,9 @@ class _Scorer:
     def __init__(self, evidence: Evidence, fetch: Fetch) -> None:
         self.evidence, self.fetch = evidence, fetch
         self.task = Task.from_meta(fetch(evidence.items).meta)
-        self.labels = fetch(evidence.gold).tensors["labels"]
-        self.test = split(self.task, evidence.shares, 0).test
-        self.truth = TestScore().truth(Gold(self.labels[self.test], "test"))
-        self.groups = np.array(self.task.groups())[self.test]
         self.seeds = len({cell.seed for cell in evidence.cells})
-        self.bootstrap = Bootstrap(self.groups, self.seeds)
+        self.part = TestPart(self.task, fetch(evidence.gold).tensors["labels"], evidence.shares, self.seeds)
+        self.test, self.truth, self.bootstrap = self.part.rows, self.part.truth, self.part.bootstrap
         self.scores = list(self._scored(evidence.cells))
         self.by_role = {
             role: [s for s in self.scores if s.role == role] for role in ("weak", "student", "ceiling", "control")
@@ -111,10 +100,10 @@ class _Scorer:
             config_sha256=conduct.config_sha256,
             versions=conduct.versions,
             seconds=conduct.seconds,
-            task=self.task_facts(),
+            task=self.part.facts(),
             weak=self.model_facts("weak"),
             strong=self.model_facts("strong"),
-            gap=_interval(gap),
+            gap=interval(gap),
             rows=rows,
             summary=summary,
             pgr=pgr,
@@ -123,7 +112,7 @@ class _Scorer:
             reliability=[self.reliability(scores) for scores in self.scores],
             difficulty=list(self.difficulty()),
             disagreements=self.disagreements(),
-            unsealed=_merged([*conduct.unsealed, *unsealed]),
+            unsealed=merged([*conduct.unsealed, *unsealed]),
             jobs=result.JobCounts(**conduct.counts),
             flags=[*self.evidence.flags, *at_chance[1]],
             verdict=verdict(summary, pgr, tests, at_chance[0]),
@@ -137,7 +126,7 @@ class _Scorer:
             result.Summary(
                 role=s.role,
                 method=s.method,
-                accuracy=_share(self.bootstrap.mean(s.correct)),
+                accuracy=self.part.accuracy(s.correct),
                 n=len(self.test),
                 seeds=len(s.cells),
                 ece=metric.expected_calibration_error(s.probs, s.correct),
@@ -147,7 +136,7 @@ class _Scorer:
 
     def pgr(self) -> list[result.PGR]:
         found = []
-        single = Bootstrap(self.groups, 1)
+        single = Bootstrap(self.part.groups, 1)
         for s in self.students:
             pooled = metric.performance_gap_recovered(
                 self.weak.correct, s.correct, self.ceiling.correct, self.bootstrap
@@ -159,7 +148,7 @@ class _Scorer:
                 )
                 value = one.bounds.value if one.bounds else None
                 seeds.append(result.SeedPGR(seed=cell.seed, value=value, reason=one.reason))
-            bounds = _interval(pooled.bounds) if pooled.bounds else None
+            bounds = interval(pooled.bounds) if pooled.bounds else None
             found.append(result.PGR(method=s.method, pooled=bounds, seeds=seeds, reason=pooled.reason))
         return found
 
@@ -178,7 +167,7 @@ class _Scorer:
     def layers(self) -> Iterator[result.LayerPoint]:
         for layer, cells in self.evidence.layers.items():
             for s in self._scored(cells):
-                bounds = _share(self.bootstrap.mean(s.correct))
+                bounds = self.part.accuracy(s.correct)
                 yield result.LayerPoint(layer=layer, role=s.role, method=s.method, accuracy=bounds)
 
     def reliability(self, s: Scores) -> result.Reliability:
@@ -204,7 +193,7 @@ class _Scorer:
                         high=high,
                         role=s.role,
                         method=s.method,
-                        accuracy=_share(self.bootstrap.mean(s.correct, inside)),
+                        accuracy=share(self.bootstrap.mean(s.correct, inside)),
                         n=int(inside.sum()),
                     )
 
@@ -222,7 +211,7 @@ class _Scorer:
 
     def control_at_chance(self) -> tuple[str, list[str]]:
         """Say whether the random-label control scores what its own guesses would by luck."""
-        bounds = _share(self.bootstrap.mean(self.control.correct))
+        bounds = self.part.accuracy(self.control.correct)
         k = len(self.task.classes)
         true = np.bincount(self.truth, minlength=k) / len(self.truth)
         guessed = np.bincount(self.control.said.ravel(), minlength=k) / self.control.said.size
@@ -233,36 +222,11 @@ class _Scorer:
         flag = f"{said}, not at chance ({chance:.1%}): something other than the labels' meaning is learnt"
         return flag, [flag]
 
-    def task_facts(self) -> result.TaskFacts:
-        task, parts = self.task, split(self.task, self.evidence.shares, 0)
-        return result.TaskFacts(
-            name=task.name,
-            version=task.version,
-            pairwise=task.pairwise,
-            classes=list(task.classes),
-            items=len(task.items),
-            groups=len(set(task.groups())),
-            parts={name: len(part) for name, part in zip(PARTS, parts, strict=True)},
-            dropped=len(task.dropped),
-            dropped_rows=[result.DroppedRow(where=row.where, reason=row.reason) for row in task.dropped[:100]],
-            warnings=list(task.warnings),
-        )
-
     def model_facts(self, role: str) -> result.ModelFacts:
         cells = [cell for cell in self.evidence.cells if (cell.role == "weak") == (role == "weak")]
         trained = self.fetch(cells[0].job).meta["facts"][cells[0].row]
-        if "layer" not in trained:  # a probe: its features say what was read
-            return result.ModelFacts.model_validate(self.fetch(self.evidence.features[role]).meta)
-        model = self.evidence.models[role]
-        return result.ModelFacts(
-            spec=str(model),
-            layer=trained["layer"],
-            depth=model.depth(),
-            fingerprint=model.fingerprint(),
-            texts=len(self.task.texts()),
-            truncated=trained["truncated"],
-            tokens=trained["tokens"],
-        )
+        features = self.evidence.features.get(role)
+        return model_facts(self.evidence.models[role], self.task, trained, self.fetch(features) if features else None)
 
     def _of(self, role: str) -> list[Scores]:
         return [s for s in self.scores if s.role == role]
@@ -301,17 +265,14 @@ class _Scorer:
 
     def _label_accuracy(self, cell: Cell) -> float:
         part = "supervise" if cell.role == "weak" else "transfer"
-        rows = part_of(split(self.task, self.evidence.shares, cell.seed), part)
-        given = labels_of(self.fetch(cell.labels), cell.seed, rows)
-        right = given.argmax == LabelScore().truth(Gold(self.labels[rows], part))
-        return float(right[given.weight > 0].mean())
+        return self.part.label_quality(self.fetch(cell.labels), cell.seed, part).accuracy
 
     def _paired(self, a: Scores, b: Scores) -> result.PairedTest:
-        tested = metric.paired_test(a.correct, b.correct, self.bootstrap)
+        tested = self.part.paired(a.correct, b.correct)
         return result.PairedTest(
             a=_name(a),
             b=_name(b),
-            difference=_interval(tested.difference),
+            difference=interval(tested.difference),
             p=tested.p,
             p_holm=tested.p,
             n=len(self.test),
@@ -337,20 +298,3 @@ class _Scorer:
 
 def _name(s: Scores) -> str:
     return "weak" if s.role == "weak" else s.method
-
-
-def _interval(bounds: Bounds) -> Interval:
-    return Interval(value=bounds.value, low=bounds.low, high=bounds.high)
-
-
-def _share(bounds: Bounds) -> Interval:
-    """A share's interval ends at 0 and 1, however few the seeds."""
-    return Interval(value=bounds.value, low=max(bounds.low, 0.0), high=min(bounds.high, 1.0))
-
-
-def _merged(unsealed: Sequence[tuple[str, str, str, int]]) -> list[result.UnsealedRecord]:
-    """Return one record a part, reader and reason, with the items read in all."""
-    total: dict[tuple[str, str, str], int] = {}
-    for part, reader, why, n in unsealed:
-        total[part, reader, why] = total.get((part, reader, why), 0) + n
-    return [result.UnsealedRecord(part=p, reader=r, why=w, n=n) for (p, r, w), n in sorted(total.items())]

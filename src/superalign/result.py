@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -226,11 +227,21 @@ class WeakToStrongResult(Config):
     verdict: list[str]
     """The finding in plain sentences."""
 
+    @property
+    def models(self) -> list[ModelFacts]:
+        """The models that were used."""
+        return [self.weak, self.strong]
+
     def frame(self) -> pd.DataFrame:
         """Return `rows` as a data frame (needs pandas)."""
-        from superalign.errors import require
+        return frame_of(self.rows)
 
-        require("pandas", "data")
-        import pandas as pd
 
-        return pd.DataFrame([row.model_dump() for row in self.rows])
+def frame_of(rows: Sequence[Config]) -> pd.DataFrame:
+    """Return a result's rows as a data frame (needs pandas)."""
+    from superalign.errors import require
+
+    require("pandas", "data")
+    import pandas as pd
+
+    return pd.DataFrame([row.model_dump() for row in rows])

@@ -342,12 +342,14 @@ def _short(value: Any) -> str:
 
 
 def _registries() -> list[Registry[Any]]:
+    from superalign.filter import filters
     from superalign.fit import fits
     from superalign.model import models
+    from superalign.noise import noises
     from superalign.objective import objectives
     from superalign.task import tasks
 
-    return [objectives, fits, tasks, models]
+    return [objectives, fits, tasks, models, filters, noises]
 
 
 def _silent(event: str, /, **facts: Any) -> None:

@@ -110,7 +110,7 @@ def filter_labels(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     return Artifact({"probs": probs, "weight": weight}, {"by": name, "filtered": facts})
 
 
-@step(version=1)
+@step(version=2)
 def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Train one learner a lesson on one part of the task and let it predict other parts.
 

@@ -18,7 +18,7 @@ def verdict(summary: list[Summary], pgr: list[PGR], tests: list[PairedTest], con
 def _floor_and_ceiling(summary: list[Summary]) -> Iterator[str]:
     weak, ceiling = (next(s for s in summary if s.role == role) for role in ("weak", "ceiling"))
     yield (
-        f"The weak supervisor scores {_share(weak.accuracy)} and the strong ceiling {_share(ceiling.accuracy)} "
+        f"The weak supervisor scores {share(weak.accuracy)} and the strong ceiling {share(ceiling.accuracy)} "
         f"on {weak.n} test items over {weak.seeds} {'seed' if weak.seeds == 1 else 'seeds'}."
     )
 
@@ -29,11 +29,11 @@ def _students(summary: list[Summary], pgr: list[PGR], tests: list[PairedTest]) -
         found = next(p for p in pgr if p.method == student.method)
         side = "above" if test.difference.low > 0 else "below" if test.difference.high < 0 else None
         where = (
-            f"{side} its supervisor by {_points(test.difference)}, p {_p(test.p)}"
+            f"{side} its supervisor by {points(test.difference)}, p {p_value(test.p)}"
             if side
-            else f"not distinguishable from its supervisor ({_points(test.difference)}, p {_p(test.p)})"
+            else f"not distinguishable from its supervisor ({points(test.difference)}, p {p_value(test.p)})"
         )
-        yield f"Trained on weak labels with {student.method}, the student scores {_share(student.accuracy)}: {where}."
+        yield f"Trained on weak labels with {student.method}, the student scores {share(student.accuracy)}: {where}."
         if found.pooled is None:
             yield f"No PGR for {student.method}: {found.reason}."
         else:
@@ -46,7 +46,7 @@ def _methods(tests: list[PairedTest]) -> Iterator[str]:
     apart = [test for test in among if test.p_holm < CLAIM]
     for test in apart if len(among) > SPELT_OUT else among:
         known = "differ by" if test in apart else "cannot be told apart:"
-        yield f"{test.a} and {test.b} {known} {_points(test.difference)}, {_corrected(test, among)}."
+        yield f"{test.a} and {test.b} {known} {points(test.difference)}, {_corrected(test, among)}."
     if len(among) > SPELT_OUT and len(apart) < len(among):
         yield (
             f"{len(among) - len(apart)} of {len(among)} methods cannot be told apart from {among[0].b} "
@@ -56,19 +56,22 @@ def _methods(tests: list[PairedTest]) -> Iterator[str]:
 
 def _corrected(test: PairedTest, family: list[PairedTest]) -> str:
     if len(family) == 1:
-        return f"p {_p(test.p)}"
-    return f"p {_p(test.p_holm)} corrected for {len(family)} comparisons"
+        return f"p {p_value(test.p)}"
+    return f"p {p_value(test.p_holm)} corrected for {len(family)} comparisons"
 
 
-def _share(figure: Interval) -> str:
+def share(figure: Interval) -> str:
+    """Write a share with its interval: 78.4% [76.9%, 80.1%]."""
     return f"{figure.value:.1%} [{figure.low:.1%}, {figure.high:.1%}]"
 
 
-def _points(figure: Interval) -> str:
+def points(figure: Interval) -> str:
+    """Write a difference of shares with its interval: +2.1 points [+0.4, +3.8]."""
     return f"{100 * figure.value:+.1f} points [{100 * figure.low:+.1f}, {100 * figure.high:+.1f}]"
 
 
-def _p(p: float) -> str:
+def p_value(p: float) -> str:
+    """Write a p-value with its sign: = 0.012, or < 0.001."""
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 

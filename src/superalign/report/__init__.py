@@ -1,6 +1,5 @@
 """Figures and the self-contained HTML report."""
 
-from superalign.report.page import render, write_report
-from superalign.report.text import summary
+from superalign.report.kinds import render, summary, write_report
 
 __all__ = ["render", "summary", "write_report"]

@@ -7,9 +7,9 @@ import numpy as np
 from superalign.audit import Audit, AuditedRow
 from superalign.report import svg, words
 from superalign.report.chart import rows_of_dots
+from superalign.report.document import contents, document
 from superalign.report.marks import Axis, Dot, Spec
 from superalign.report.markup import Child, Column, Markup, cut, passage, table, tag
-from superalign.report.page import POLICY, _style
 from superalign.report.series import CONTROL, STUDENTS, WEAK
 
 ROWS_SHOWN, CLASSES_SHOWN, LEFT_OUT_SHOWN, REASONS = 200, 20, 100, 400
@@ -21,11 +21,9 @@ Rows = list[list[Child]]
 def render(audit: Audit) -> str:
     """Return the report of an audit as HTML."""
     title = headline(audit)
-    links = [tag("a", text, href=f"#{name}") for name, text in CONTENTS.items()]
-    nav = tag("nav", tag("span", "superalign · label audit", class_="eyebrow"), *links, aria_label="Contents")
-    body = tag(
-        "main",
-        nav,
+    return document(
+        f"{title} · {audit.task.name}",
+        contents("label audit", CONTENTS),
         _masthead(audit, title),
         tag("section", _cards(audit), _verdict(audit), _figure(audit), id="result"),
         _suspicious(audit),
@@ -34,17 +32,6 @@ def render(audit: Audit) -> str:
         _left_out(audit),
         _method(audit),
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", cut(f"{title} · {audit.task.name}", 160)),
-        tag("link", rel="icon", href="data:,"),
-        tag("style", Markup(_style())),
-    )
-    return f"<!doctype html>\n{tag('html', head, tag('body', body), lang='en')}\n"
 
 
 def headline(audit: Audit) -> str:

@@ -1,9 +1,11 @@
-"""The two kinds of chart of the report, as Vega-Lite: rows of dots with intervals, and curves with bands."""
+"""The kinds of chart of the report, as Vega-Lite: rows of dots with intervals, curves with bands, named lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import pairwise
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from superalign.report.marks import Axis, Band, Dot, Mark, Point, Rule, Spec
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 WIDTH = 440
 ROW = 46
+WIDE, TALL = 640, 320
+LETTER, LINE, GAP = 7.2, 15, 26
+"""Of the names at the ends of lines: width of a letter, height of a line, and the gap before them, in pixels."""
 CONFIG: Spec = {
     "background": "transparent",
     "font": "Liberation Sans, Arial, Helvetica, sans-serif",
@@ -111,6 +116,71 @@ def curves(
         _layer(data, {"type": "point", "filled": True, "opacity": 1, "aria": True}, {**curve, "y": y, **look}),
     ]
     return _chart(layers, height, width)
+
+
+def lines(points: Sequence[Point], across: Axis, up: Axis, *, level: Rule | None = None, width: int = WIDE) -> Spec:
+    """Return a chart with one line a series, named at its end, and the interval of each point as an upright line.
+
+    Points of one x stand side by side, so that their intervals can be told apart.
+
+    Args:
+        points: in the order of x within a series.
+        across: its `values` are where points may be.
+        up: the other axis.
+        level: a reference value of the other axis.
+        width: of the drawing, names included.
+    """
+    names = list(dict.fromkeys(point.series for point in points))
+    room = max(map(len, [*names, level.text if level else ""])) * LETTER + GAP  # pixels of the names at the ends
+    step = _apart(across.values, len(names), (across.high - across.low) / (width - room))
+    shift = {name: step * (place - (len(names) - 1) / 2) for place, name in enumerate(names)}
+    data = _dicts([replace(point, x=point.x + shift[point.series]) for point in points])
+    side = max(abs(step) * len(names), 0.02 * (across.high - across.low))
+    low, high = across.low - side, across.high + side
+    shown = replace(across, grid=False, low=low, high=high + room * (high - low) / (width - room))
+    x, y = shown.channel("x"), up.channel("y")
+    curve = {"x": x, "color": _raw("colour"), "detail": {"field": "series"}}
+    span = {"x": x, "y": up.channel("low"), "y2": {"field": "high"}, "color": _raw("colour")}
+    look = {"shape": _raw("shape"), "description": {"field": "tip"}}
+    dot = {"type": "point", "filled": True, "opacity": 1, "size": 60, "aria": True}
+    last = [(point["y"], point["series"], point["colour"]) for point in {p["series"]: p for p in data}.values()]
+    levels = [(level.at, level.text, level.colour)] if level else []
+    upto = [{"y": at, "x": low, "end": high} for at, *_ in levels]
+    beside = high + GAP / 2 * (high - low) / (width - room)
+    ends = [{"x": beside, "y": at, "text": text, "colour": c} for at, text, c in _spread([*last, *levels], up)]
+    name = {"x": x, "y": y, "text": {"field": "text"}}
+    layers = [
+        _layer(upto, {"type": "rule", "color": MUTED.light, **DASHED}, {"y": y, "x": x, "x2": {"field": "end"}}),
+        _layer(data, {"type": "rule", "strokeWidth": 1.6, "opacity": 0.45}, span),
+        _layer(data, {"type": "line", "strokeWidth": 2}, {**curve, "y": y}),
+        _layer(data, dot, {**curve, "y": y, **look}),
+        _layer(ends, {**BOLD, "align": "left", "stroke": PAPER.light, "strokeWidth": 4}, name),
+        _layer(ends, {**BOLD, "align": "left"}, {**name, "color": _raw("colour")}),
+    ]
+    return _chart(layers, TALL, width)
+
+
+def _apart(places: Sequence[float], series: int, pixel: float) -> float:
+    """Return how far, in units of x, points of neighbouring series stand apart: 6 pixels where there is room."""
+    gaps = [b - a for a, b in pairwise(places)]
+    return min(6 * pixel, 0.6 * min(gaps) / series) if gaps else 6 * pixel
+
+
+def _spread(names: Sequence[tuple[float, str, str]], up: Axis) -> list[tuple[float, str, str]]:
+    """Return names (height, text, colour), moved apart around their common middle where they would touch."""
+    apart = LINE * (up.high - up.low) / TALL
+    blocks: list[tuple[float, list[tuple[float, str, str]]]] = []
+    for one in sorted((one for one in names if isfinite(one[0])), key=lambda one: one[0]):
+        middle, block = one[0], [one]
+        while blocks and middle - blocks[-1][0] < apart * (len(block) + len(blocks[-1][1])) / 2:
+            block = [*blocks.pop()[1], *block]
+            middle = sum(at for at, *_ in block) / len(block)
+        blocks.append((middle, block))
+    return [
+        (middle + apart * (place - (len(block) - 1) / 2), text, colour)
+        for middle, block in blocks
+        for place, (_, text, colour) in enumerate(block)
+    ]
 
 
 def _rules(rules: Sequence[Rule], axis: Axis) -> list[Spec]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from superalign.noise_result import LabelNoiseResult
+from superalign.noise_verdict import differs, written
 from superalign.report import words
 from superalign.report.markup import clean
+from superalign.report.results import Shown
 from superalign.result import Interval, ModelFacts, WeakToStrongResult
+
+NAMED = 4  # methods in a headline
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,23 @@ class LeftOut:
     pgr: bool = False
 
 
-def headline(result: WeakToStrongResult) -> str:
+def headline(result: Shown) -> str:
+    """Say the finding in one line."""
+    return _survival(result) if isinstance(result, LabelNoiseResult) else _recovery(result)
+
+
+def left_out(result: Shown) -> list[LeftOut]:
+    """Return what was dropped, cut, refused or failed; empty when nothing was."""
+    found = [_quarantined(result.task.dropped), *(_truncated(model) for model in result.models)]
+    jobs = result.jobs
+    if jobs.failed:
+        why = f"{words.count(jobs.failed)} of {words.plural(jobs.total, 'job')} failed; none of them counts as a score."
+        found.append(LeftOut(f"{words.plural(jobs.failed, 'job')} failed", (why,)))
+    found.append(_refused(result) if isinstance(result, WeakToStrongResult) else None)
+    return [item for item in found if item]
+
+
+def _recovery(result: WeakToStrongResult) -> str:
     """Say in one line whether students outdo their supervisor, and what part of the gap they recover."""
     sides: dict[str, list[str]] = {}
     for test in result.tests:
@@ -39,14 +60,20 @@ def headline(result: WeakToStrongResult) -> str:
     return f"The student {'; '.join(parts)}{'' if several else _recovered(result)}"
 
 
-def left_out(result: WeakToStrongResult) -> list[LeftOut]:
-    """Return what was dropped, cut, refused or failed; empty when nothing was."""
-    found = [_quarantined(result.task.dropped), _truncated(result.weak), _truncated(result.strong)]
-    jobs = result.jobs
-    if jobs.failed:
-        why = f"{words.count(jobs.failed)} of {words.plural(jobs.total, 'job')} failed; none of them counts as a score."
-        found.append(LeftOut(f"{words.plural(jobs.failed, 'job')} failed", (why,)))
-    return [item for item in [*found, _refused(result)] if item]
+def _survival(result: LabelNoiseResult) -> str:
+    """Say in one line which methods outdo the first where the labels are worst."""
+    worst, first = max(result.rates), result.methods[0]
+    where = f"With {written(worst)} wrong labels"
+    above = [test.a for test in result.tests if test.rate == worst and differs(test) and test.difference.value > 0]
+    if above:
+        verb = "scores" if len(above) == 1 else "score"
+        return f"{where}, {_and(above) if len(above) <= NAMED else f'{len(above)} methods'} {verb} above {clean(first)}"
+    if result.tests:
+        return f"{where}, no method is shown to score above {clean(first)}"
+    loss = result.at(first, worst).loss
+    if loss is None:
+        return f"{where}, {clean(first)} scores {words.percent(result.at(first, worst).accuracy.value)}"
+    return f"{where}, {clean(first)} loses {words.lost(loss) if loss.low > 0 else 'nothing beyond the interval'}"
 
 
 def _quarantined(n: int) -> LeftOut | None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from superalign.report import svg, words
 from superalign.report.marks import Spec
 from superalign.report.markup import Child, Column, Markup, cut, tag
 from superalign.report.overview import beside, legend
+from superalign.report.results import Shown
 from superalign.report.series import Book, Key
-from superalign.result import Interval, Role, WeakToStrongResult
+from superalign.result import Interval, Role
 
+R = TypeVar("R", bound=Shown)
 WHO = Column("Role and method")
 Rows = list[list[Child]]
+NO_FIGURES = "Figures need the package vl-convert-python; install it with: pip install 'superalign[report]'"
 
 
 @dataclass(frozen=True)
-class Frame:
+class Frame(Generic[R]):
     """Frames the panels of one result.
 
     Args:
@@ -25,13 +29,17 @@ class Frame:
         draws: whether figures can be drawn; without, the tables stand open in their place.
     """
 
-    result: WeakToStrongResult
+    result: R
     book: Book
     draws: bool
 
     def name(self, role: Role, method: str) -> str:
         """Return what a role and method is called."""
         return self.book[role, method].label
+
+    def missing(self) -> Markup | None:
+        """Return what to install where figures cannot be drawn."""
+        return None if self.draws else tag("p", NO_FIGURES, class_="flag", role="note")
 
     def panel(
         self,
@@ -44,6 +52,7 @@ class Frame:
         keys: list[Key] | None = None,
         after: Markup | None = None,
         pgr: bool = False,
+        wide: bool = False,
     ) -> Markup:
         """Return a framed figure.
 
@@ -57,12 +66,15 @@ class Frame:
             keys: roles and methods to explain, where the figure does not name them itself.
             after: what stands below.
             pgr: whether the figure is about the PGR.
+            wide: whether it takes the width of the page.
         """
         caption = tag("figcaption", tag("h3", title), tag("p", what, class_="what"))
         key = legend([self.book[k] for k in dict.fromkeys(keys)]) if keys and self.draws else None
         figure = tag("figure", caption, key, self.draw(name, title, spec))
         left_out = beside(self.result, counts, pgr)
-        return tag("section", figure, left_out, self.numbers(data), after, class_="panel", id=name)
+        return tag(
+            "section", figure, left_out, self.numbers(data), after, class_="panel wide" if wide else "panel", id=name
+        )
 
     def draw(self, name: str, title: str, spec: Spec) -> Markup | None:
         """Return the drawing, or None when there is nothing to draw or figures cannot be drawn."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from superalign.errors import ConfigError
 from superalign.metric import REPLICATES
 from superalign.objective import objectives
+from superalign.registry import Registry
 from superalign.report import words
 from superalign.report.frame import Rows
 from superalign.report.markup import Column, Markup, cut, join, table, tag
+from superalign.report.results import Shown
 from superalign.result import ModelFacts, WeakToStrongResult
 
 CLASSES_NAMED = 12
@@ -40,7 +42,12 @@ REST = {
 
 def method(result: WeakToStrongResult) -> Markup:
     """Return what was done, in words."""
-    terms = [tag("div", tag("dt", name), tag("dd", text)) for name, text in steps(result)]
+    return told(result, steps(result))
+
+
+def told(result: Shown, steps: Iterable[tuple[str, str]]) -> Markup:
+    """Return the steps of a study, and who read the ground truth."""
+    terms = [tag("div", tag("dt", name), tag("dd", text)) for name, text in steps]
     rows: Rows = [[cut(u.part, 40), cut(u.reader, 60), cut(u.why, 200), words.count(u.n)] for u in result.unsealed]
     columns = [Column("Part"), Column("Reader"), Column("Why"), Column("Items", number=True)]
     sealed = "Ground truth is sealed: a learner cannot read it. These are all readings of this run."
@@ -51,25 +58,37 @@ def method(result: WeakToStrongResult) -> Markup:
 
 def steps(result: WeakToStrongResult) -> Iterator[tuple[str, str]]:
     """Yield each step of the study and what it was here."""
-    task, config = result.task, result.config
+    config = result.config
+    yield "Task", task(result)
+    yield "Parts", parts(result)
+    fit = named(config.get("weak_fit"))
+    taught = "trained on the truth of the supervise part. It labels the transfer part with class probabilities."
+    yield "Weak supervisor", f"{model(result.weak)}{fit}, {taught}"
+    yield "Student", f"{model(result.strong)}{named(config.get('fit'))}, trained on those labels alone."
+    yield from chosen("Method", objectives, config.get("methods", []))
+    yield from REST.items()
+
+
+def task(result: Shown) -> str:
+    """Return what was learnt: name, size and classes."""
+    task = result.task
     kind = "comparisons" if task.pairwise else "examples"
     named = ", ".join(cut(name, 40) for name in task.classes[:CLASSES_NAMED])
     more = f" and {len(task.classes) - CLASSES_NAMED} more" if len(task.classes) > CLASSES_NAMED else ""
     groups = words.plural(task.groups, "group")
     head = f"{cut(task.name, 60)}, version {cut(task.version, 60)}"
-    yield "Task", f"{head}: {words.count(task.items)} {kind} in {groups} of related items; classes {named}{more}."
-    yield "Parts", _parts(result)
-    fit = _named(config.get("weak_fit"))
-    taught = "trained on the truth of the supervise part. It labels the transfer part with class probabilities."
-    yield "Weak supervisor", f"{_model(result.weak)}{fit}, {taught}"
-    yield "Student", f"{_model(result.strong)}{_named(config.get('fit'))}, trained on those labels alone."
-    for choice in config.get("methods", []):
-        if text := _objective(choice):
-            yield f"Method {cut(_name(choice), 30)}", text
-    yield from REST.items()
+    return f"{head}: {words.count(task.items)} {kind} in {groups} of related items; classes {named}{more}."
 
 
-def _parts(result: WeakToStrongResult) -> str:
+def chosen(noun: str, registry: Registry[Any], choices: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Yield each chosen component with what it does, its settings and its source."""
+    for choice in choices:
+        if text := described(registry, choice):
+            yield f"{noun} {cut(_name(choice), 30)}", text
+
+
+def parts(result: Shown) -> str:
+    """Return how the items were dealt."""
     parts, shares = result.task.parts, result.config.get("shares")
     dealt = ", ".join(f"{words.count(n)} {name}" for name, n in parts.items())
     ratio = f" in the proportions {' : '.join(map(str, shares))}" if isinstance(shares, list | tuple) else ""
@@ -79,7 +98,8 @@ def _parts(result: WeakToStrongResult) -> str:
     )
 
 
-def _model(model: ModelFacts) -> str:
+def model(model: ModelFacts) -> str:
+    """Return a model's name and the layer that was read."""
     layer = f", layer {model.layer} of {model.depth}" if model.depth else ""
     return cut(model.spec, 120) + layer
 
@@ -97,16 +117,18 @@ def _value(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _named(fit: Any) -> str:
+def named(fit: Any) -> str:
+    """Return a fit and its settings."""
     if fit is None:
         return ""
     settings = _settings(fit)
     return cut(f"; fit {_name(fit)}" + (f" ({settings})" if settings else ""), 300)
 
 
-def _objective(choice: Any) -> str:
+def described(registry: Registry[Any], choice: Any) -> str:
+    """Return what a component does, its settings and its source."""
     try:
-        known = objectives.get(_name(choice))
+        known = registry.get(_name(choice))
     except ConfigError:  # a plug-in that is not installed where the report is written
         return cut(_settings(choice), 300)
     what = " ".join((inspect.getdoc(known) or "").split("\n\n")[0].split()).replace("`", "")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from superalign.report import words
 from superalign.report.finding import headline, left_out
 from superalign.report.markup import Markup, cut, join, tag
+from superalign.report.results import Shown
 from superalign.report.series import Book, Series
-from superalign.result import ModelFacts, Summary, WeakToStrongResult
+from superalign.result import Interval, ModelFacts, WeakToStrongResult
 
 GLYPHS = {
     "square": "M3 3h10v10H3z",
@@ -21,14 +22,17 @@ GLYPHS = {
 
 def masthead(result: WeakToStrongResult) -> Markup:
     """Return the finding and its set-up."""
-    kind = "comparison" if result.task.pairwise else "example"
-    task = f"{cut(result.task.name, 80)}, {words.plural(result.task.items, kind)}"
     setup = {
-        "Supervisor": _model(result.weak),
-        "Student": _model(result.strong),
-        "Task": task,
-        "Run": f"{words.plural(_seeds(result), 'seed')}, {words.duration(result.seconds)}",
+        "Supervisor": model(result.weak),
+        "Student": model(result.strong),
+        "Task": task(result),
+        "Run": duration(result, max((summary.seeds for summary in result.summary), default=0)),
     }
+    return header(result, setup)
+
+
+def header(result: Shown, setup: dict[str, str]) -> Markup:
+    """Return the finding of any study, its set-up, and what must be known before quoting it."""
     return tag(
         "header",
         tag("h1", cut(headline(result), 200)),
@@ -37,7 +41,7 @@ def masthead(result: WeakToStrongResult) -> Markup:
     )
 
 
-def verdict(result: WeakToStrongResult) -> Markup:
+def verdict(result: Shown) -> Markup:
     """Return the finding in sentences."""
     lines = [tag("li", cut(words.prose(text), 600)) for text in result.verdict]
     return tag("ul", *lines, class_="verdict")
@@ -52,7 +56,8 @@ def key_figures(result: WeakToStrongResult, book: Book) -> Markup:
         if summary.role == "student" and (pgr := recovered.get(summary.method)):
             text = f"{words.ratio(pgr.pooled.value)} {words.ratios(pgr.pooled)}" if pgr.pooled else "refused"
             extra = tag("p", tag("abbr", "PGR", title="performance gap recovered"), f" {text}", class_="pgr")
-        cards.append(_card(summary, book[summary.role, summary.method], extra))
+        n = f"n = {words.count(summary.n)}, {words.plural(summary.seeds, 'seed')}"
+        cards.append(card(book[summary.role, summary.method], summary.accuracy, n, extra))
     return tag("div", *cards, class_="cards")
 
 
@@ -79,34 +84,43 @@ def glyph(who: Series) -> Markup:
     return tag("svg", path, class_="glyph", viewBox="0 0 16 16", aria_hidden="true")
 
 
-def beside(result: WeakToStrongResult, text: str, pgr: bool = False) -> Markup:
+def beside(result: Shown, text: str, pgr: bool = False) -> Markup:
     """Return the line under a figure: what it counts, and what it leaves out."""
     missing = ", ".join(item.short for item in left_out(result) if pgr or not item.pgr)
     link = tag("a", "Left out", href="#left-out")
     return tag("p", f"{text} ", link, f": {missing or 'nothing'}.", class_="beside")
 
 
-def _card(summary: Summary, who: Series, extra: Markup | None) -> Markup:
+def card(who: Series, accuracy: Interval, n: str, *more: Markup | None) -> Markup:
+    """Return a key figure: an accuracy with its interval, over how much, and what else belongs to it."""
     return tag(
         "div",
         tag("h2", glyph(who), who.label),
-        tag("p", words.percent(summary.accuracy.value), class_="big"),
-        tag("p", f"95% {words.percents(summary.accuracy)}", class_="interval"),
-        tag("p", f"n = {words.count(summary.n)}, {words.plural(summary.seeds, 'seed')}", class_="n"),
-        extra,
+        tag("p", words.percent(accuracy.value), class_="big"),
+        tag("p", f"95% {words.percents(accuracy)}", class_="interval"),
+        tag("p", n, class_="n"),
+        *more,
         class_="card",
         style=f"--key:var(--{who.colour.name})",
     )
 
 
+def task(result: Shown) -> str:
+    """Return the name of the task and how much of it there is."""
+    kind = "comparison" if result.task.pairwise else "example"
+    return f"{cut(result.task.name, 80)}, {words.plural(result.task.items, kind)}"
+
+
+def model(facts: ModelFacts) -> str:
+    """Return the name of a model and the layer that was read."""
+    return f"{cut(facts.spec, 80)}, layer {facts.layer} of {facts.depth}" if facts.depth else cut(facts.spec, 80)
+
+
+def duration(result: Shown, seeds: int) -> str:
+    """Return how many seeds there are and how long they took."""
+    return f"{words.plural(seeds, 'seed')}, {words.duration(result.seconds)}"
+
+
 def _warning(flag: str) -> Markup:
     mark = tag("span", "Warning", class_="badge")
     return tag("p", mark, join(" ", cut(words.prose(flag), 600)), class_="flag", role="note")
-
-
-def _model(model: ModelFacts) -> str:
-    return f"{cut(model.spec, 80)}, layer {model.layer} of {model.depth}" if model.depth else cut(model.spec, 80)
-
-
-def _seeds(result: WeakToStrongResult) -> int:
-    return max((summary.seeds for summary in result.summary), default=0)

@@ -6,12 +6,12 @@ from superalign.report import figures, words
 from superalign.report.frame import WHO, Frame, Rows, numbers, share
 from superalign.report.markup import Column, Markup, cut, table, tag
 from superalign.report.overview import beside, refusals
-from superalign.result import Row
+from superalign.result import Row, WeakToStrongResult
 
 ROWS_SHOWN = 300
 
 
-def accuracy(frame: Frame) -> Markup:
+def accuracy(frame: Frame[WeakToStrongResult]) -> Markup:
     """Accuracy of every role, method and seed."""
     result = frame.result
     rows: Rows = [
@@ -29,7 +29,7 @@ def accuracy(frame: Frame) -> Markup:
     return frame.panel("accuracy", "Accuracy", what, drawing, counts, data, after=_by_seed(frame))
 
 
-def recovered(frame: Frame) -> Markup:
+def recovered(frame: Frame[WeakToStrongResult]) -> Markup:
     """Performance gap recovered, or why it is refused."""
     result, title = frame.result, "Performance gap recovered"
     gap = f"Ceiling − weak is {words.points(result.gap)} points."
@@ -55,7 +55,7 @@ def recovered(frame: Frame) -> Markup:
     return frame.panel("pgr", title, what, drawing, gap + hidden, data, after=refusals(result), pgr=True)
 
 
-def agreement(frame: Frame) -> Markup:
+def agreement(frame: Frame[WeakToStrongResult]) -> Markup:
     """Agreement with the supervisor, split by whether the supervisor is right."""
     result, title = frame.result, "Agreement with the supervisor"
     rows: Rows = []
@@ -75,7 +75,7 @@ def agreement(frame: Frame) -> Markup:
     return frame.panel("agreement", title, what, drawing, counts, data)
 
 
-def tests(frame: Frame) -> Markup:
+def tests(frame: Frame[WeakToStrongResult]) -> Markup:
     """Paired tests between learners."""
     rows: Rows = [
         [
@@ -100,7 +100,7 @@ def tests(frame: Frame) -> Markup:
     return frame.panel("tests", "Paired tests", what, figures.tests(frame.result), counts, data)
 
 
-def _by_seed(frame: Frame) -> Markup:
+def _by_seed(frame: Frame[WeakToStrongResult]) -> Markup:
     result = frame.result
     rows: Rows = [
         [

@@ -9,12 +9,12 @@ from superalign.report import words
 from superalign.report.finding import left_out
 from superalign.report.frame import Rows
 from superalign.report.markup import Column, Markup, clean, cut, join, passage, table, tag
-from superalign.result import WeakToStrongResult
+from superalign.report.results import Shown
 
 CONFIG_LIMIT = 100_000
 
 
-def omissions(result: WeakToStrongResult) -> Markup:
+def omissions(result: Shown) -> Markup:
     """Return what is not in the figures, and why."""
     items = [tag("li", cut(why, 400)) for item in left_out(result) for why in item.why]
     if not items:
@@ -30,7 +30,7 @@ def omissions(result: WeakToStrongResult) -> Markup:
     return tag("section", head, tag("ul", *items), quarantined, warned, id="left-out")
 
 
-def reproduction(result: WeakToStrongResult) -> Markup:
+def reproduction(result: Shown) -> Markup:
     """Return the exact settings, their digest, the command, the models' fingerprints and the versions."""
     jobs = result.jobs
     done = (
@@ -60,10 +60,10 @@ def settings(config: Mapping[str, Any]) -> str:
     return cut(text, CONFIG_LIMIT)
 
 
-def _provenance(result: WeakToStrongResult) -> tuple[Markup, Markup]:
+def _provenance(result: Shown) -> tuple[Markup, Markup]:
     models: Rows = [
         [cut(model.spec, 120), tag("code", model.fingerprint[:16], title=model.fingerprint), words.count(model.tokens)]
-        for model in (result.weak, result.strong)
+        for model in result.models
     ]
     columns = [Column("Model"), Column("Fingerprint"), Column("Tokens read", number=True)]
     versions: Rows = [[cut(name, 60), cut(version, 120)] for name, version in result.versions.items()]

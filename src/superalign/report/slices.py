@@ -7,9 +7,10 @@ from superalign.report.frame import WHO, Frame, Rows, numbers, share
 from superalign.report.markup import Markup, cut, table, tag
 from superalign.report.overview import beside
 from superalign.report.series import Key
+from superalign.result import WeakToStrongResult
 
 
-def layers(frame: Frame) -> Markup:
+def layers(frame: Frame[WeakToStrongResult]) -> Markup:
     """Accuracy by layer of the strong model."""
     result = frame.result
     rows: Rows = [[frame.name(p.role, p.method), p.layer, *share(p.accuracy)] for p in result.layers]
@@ -24,7 +25,7 @@ def layers(frame: Frame) -> Markup:
     return frame.panel("layers", "By layer", what, figures.layers(result, frame.book), counts, data, keys)
 
 
-def difficulty(frame: Frame, which: str, place: int) -> Markup:
+def difficulty(frame: Frame[WeakToStrongResult], which: str, place: int) -> Markup:
     """Accuracy by the tag `which` of the items; `place` numbers its panel."""
     bins = [b for b in frame.result.difficulty if b.tag == which]
     name = cut(which, 40)
@@ -51,7 +52,7 @@ def difficulty(frame: Frame, which: str, place: int) -> Markup:
     return frame.panel(f"difficulty-{place}", f"By difficulty: {name}", what, drawing, counts, data, keys)
 
 
-def calibration(frame: Frame) -> Markup:
+def calibration(frame: Frame[WeakToStrongResult]) -> Markup:
     """Reliability curve and calibration error of every role and method."""
     curves = [curve for curve in frame.result.reliability if curve.bins]
     rows: Rows = [

@@ -1,12 +1,14 @@
-"""The result as a terminal shows it."""
+"""The result of the weak-to-strong study as a terminal shows it, and what all such summaries share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from superalign.report import words
 from superalign.report.finding import headline, left_out
 from superalign.report.markup import cut
+from superalign.report.results import Shown
 from superalign.report.series import NAMES
 from superalign.result import PGR, WeakToStrongResult
 
@@ -22,13 +24,20 @@ def summary(result: WeakToStrongResult) -> RenderableType:
 
     All text is shown as it is: markup and terminal escape sequences in it have no effect.
     """
+    from rich.text import Text
+
+    parts: list[RenderableType] = [*_accuracy(result), *_refusals(result), Text()]
+    if result.tests:
+        parts += [_tests(result), Text()]
+    return framed(result, parts)
+
+
+def framed(result: Shown, figures: Sequence[RenderableType]) -> RenderableType:
+    """Return the figures of a study below its headline and above its verdict, warnings and what was left out."""
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(cut(headline(result), 200), style="bold"), Text()]
-    parts += [*_accuracy(result), *_refusals(result), Text()]
-    if result.tests:
-        parts += [_tests(result), Text()]
+    parts: list[RenderableType] = [Text(cut(headline(result), 200), style="bold"), Text(), *figures]
     parts += [Text(cut(words.prose(sentence), 400)) for sentence in result.verdict] + [Text()]
     parts += [Text(f"Warning: {cut(flag, 400)}", style="yellow") for flag in result.flags]
     parts += [Text(f"Data: {cut(warning, 400)}", style="yellow") for warning in result.task.warnings[:MAX_WARNINGS]]
@@ -46,7 +55,7 @@ def _accuracy(result: WeakToStrongResult) -> list[RenderableType]:
     roles = [one.role for one in result.summary]
     sizes = [(words.plural(one.n, "test item"), words.plural(one.seeds, "seed")) for one in result.summary]
     alike = len(set(sizes)) == 1
-    table = _table("", "accuracy", "PGR", *(() if alike else ("test items", "seeds")), text=1)
+    table = grid("", "accuracy", "PGR", *(() if alike else ("test items", "seeds")), text=1)
     recovered = {pgr.method: pgr for pgr in result.pgr}
     for one in result.summary:
         student = one.role == "student"
@@ -75,7 +84,7 @@ def _refusals(result: WeakToStrongResult) -> list[RenderableType]:
 def _tests(result: WeakToStrongResult) -> Table:
     from rich.text import Text
 
-    table = _table("", "points", "95% interval", "p", "p (Holm)", text=1)
+    table = grid("", "points", "95% interval", "p", "p (Holm)", text=1)
     for test in result.tests:
         value, _, interval = words.points(test.difference).partition(" ")
         cells = (
@@ -89,7 +98,8 @@ def _tests(result: WeakToStrongResult) -> Table:
     return table
 
 
-def _table(*columns: str, text: int) -> Table:
+def grid(*columns: str, text: int) -> Table:
+    """Return an empty table; after the first `text` columns come numbers, flush right and never folded."""
     from rich import box
     from rich.table import Table
 

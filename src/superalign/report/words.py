@@ -27,6 +27,11 @@ def points(interval: Interval) -> str:
     return f"{_signed(interval.value)} [{_signed(interval.low)}, {_signed(interval.high)}]"
 
 
+def lost(loss: Interval) -> str:
+    """Write a loss of accuracy in percentage points, with its interval and without a sign: 3.1 points [1.0, 5.2]."""
+    return f"{percent(loss.value, unit=False)} points {percents(loss)}"
+
+
 def ratio(value: float | None) -> str:
     """Write a ratio such as the performance gap recovered with two digits."""
     return NONE if value is None or not math.isfinite(value) else _minus(f"{value:.2f}")

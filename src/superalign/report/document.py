@@ -1,0 +1,54 @@
+"""The frame of every page: one HTML document that needs nothing else, and cannot run or fetch anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+from superalign.report.markup import Markup, cut, tag
+from superalign.report.series import PALETTE
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def document(title: str, *body: Markup | None) -> str:
+    """Return a whole page."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", cut(title, 160)),
+        tag("link", rel="icon", href="data:,"),
+        tag("style", Markup(_style())),
+    )
+    return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', *body)), lang='en')}\n"
+
+
+def contents(name: str, links: Mapping[str, str]) -> Markup:
+    """Return the name of a page, and links to its sections."""
+    listed = [tag("a", text, href=f"#{place}") for place, text in links.items()]
+    return tag("nav", tag("span", f"superalign · {name}", class_="eyebrow"), *listed, aria_label="Contents")
+
+
+def section(name: str, title: str, children: list[Markup]) -> Markup:
+    """Return a titled section with its panels side by side."""
+    return tag("section", tag("h2", title), grid(*children), id=name)
+
+
+def grid(*children: Markup | None) -> Markup:
+    """Return panels side by side, as many as fit."""
+    return tag("div", *children, class_="grid")
+
+
+def _style() -> str:
+    light = "".join(f"--{colour.name}:{colour.light};" for colour in PALETTE)
+    dark = "".join(f"--{colour.name}:{colour.dark};" for colour in PALETTE)
+    drawn = "".join(
+        f'[fill="{colour.light}"]{{fill:var(--{colour.name})}}[stroke="{colour.light}"]{{stroke:var(--{colour.name})}}'
+        for colour in PALETTE
+    )
+    sheet = files("superalign.report").joinpath("style.css").read_text(encoding="utf-8")
+    schemes = f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+    return f"{schemes}{drawn}\n{sheet}"

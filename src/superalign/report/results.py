@@ -1,0 +1,8 @@
+"""The results that a report can show."""
+
+from __future__ import annotations
+
+from superalign.noise_result import LabelNoiseResult
+from superalign.result import WeakToStrongResult
+
+Shown = WeakToStrongResult | LabelNoiseResult
