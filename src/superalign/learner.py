@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn, Protocol
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from superalign.batching import epoch_batches
+from superalign.checkpoint import Checkpoints, State, gathered
 from superalign.config import Config
+from superalign.distributed import Processes
 from superalign.errors import DataError, JobError
 from superalign.fit import Report
 from superalign.label import Labels
@@ -57,7 +59,12 @@ class Training(Config):
 
 
 class Observer(Protocol):
-    """Looks at a learner between steps, as early stopping does."""
+    """Looks at a learner between steps and keeps the best it saw, as early stopping does."""
+
+    best_step: int
+    best: tuple[float, float]
+    state: list[Tensor]
+    """The parameters that moved, as they were at that step."""
 
     def observe(self, step: int, steps: int, network: Trainee[Any]) -> None:
         """See the network after `step` of `steps`."""
@@ -69,21 +76,31 @@ class Learner:
 
     Each batch is cut into micro-batches of like length; their gradients add up to the gradient of the whole batch's
     weighted mean loss. An objective that must know the whole batch is told what it needs before: from the batch's own
-    logits when it fits one micro-batch, else from a pass without gradients.
+    logits when it fits one micro-batch, else from a pass without gradients. Several processes deal the micro-batches
+    among them and add up what each found.
 
     Args:
         network: what is trained, in place.
         objective: the loss.
         training: the settings.
         report: told of each step.
+        processes: that train together; each calls `train` alike.
     """
 
     network: Trainee[Any]
     objective: Objective
     training: Training
     report: Report
+    processes: Processes = field(default_factory=Processes.here)
 
-    def train(self, reading: Readable, labels: Labels, seed: int, observers: Sequence[Observer] = ()) -> dict[str, Any]:
+    def train(
+        self,
+        reading: Readable,
+        labels: Labels,
+        seed: int,
+        observers: Sequence[Observer] = (),
+        checkpoints: Checkpoints | None = None,
+    ) -> dict[str, Any]:
         """Train on labelled items and return what happened, JSON-able.
 
         Args:
@@ -91,6 +108,7 @@ class Learner:
             labels: one row an item; an item of weight 0 is as good as absent.
             seed: of the order of the items.
             observers: called after every step.
+            checkpoints: of this very training: it goes on from the newest one, and writes others now and then.
 
         Raises:
             DataError: no item has a weight.
@@ -102,18 +120,22 @@ class Learner:
         plan, targets = self._plan(reading, labels, seed), Targets.on(network.device, labels)
         adam = torch.optim.AdamW(network.trainable, lr=training.lr, weight_decay=training.weight_decay, fused=True)
         trace = Trace(training.lr, len(plan))
-        for step, batch in enumerate(plan):
+        state = State(network, adam, trace, observers, self.processes)
+        done = checkpoints.restore(state, len(plan)) if checkpoints else 0
+        for step, batch in enumerate(plan[done:], done):
             for group in adam.param_groups:
                 group["lr"] = training.rate(step, len(plan))
             loss = self._gradient(reading, batch, targets, step / len(plan))
-            norm = torch.nn.utils.clip_grad_norm_(network.trainable, CLIP)
+            norm = gathered(torch.nn.utils.clip_grad_norm_(network.trainable, CLIP))
             adam.step()
             adam.zero_grad()
             trace.add(loss, norm, reading.tokens(batch))
             self.report(done=step + 1, total=len(plan), tokens=trace.tokens, **trace.news())
             for observer in observers:
                 observer.observe(step + 1, len(plan), network)
-        computed = sum(reading.padded(batch, training.microbatch_tokens) for batch in plan)
+            if checkpoints:
+                checkpoints.keep(step + 1, state)
+        computed = sum(reading.padded(batch, self._budget(reading, batch)) for batch in plan)
         return {"steps": len(plan), "padding": computed / trace.tokens, **trace.ends()}
 
     def _plan(self, reading: Readable, labels: Labels, seed: int) -> list[IntArray]:
@@ -130,28 +152,42 @@ class Learner:
         """Leave the gradient of the batch's weighted mean loss on the parameters; return the loss, on the device."""
         import torch
 
-        pieces = reading.cut(batch, self.training.microbatch_tokens)
-        context = self._context(reading, pieces, targets) if len(pieces) > 1 else None
-        whole, total = targets.weight[batch].sum(), targets.weight.new_zeros(())
-        for piece in pieces:
+        budget = self._budget(reading, batch)
+        pieces = reading.cut(batch, budget)
+        mine = self.processes.deal([reading.padded(piece, budget) for piece in pieces])
+        context = self._context(reading, pieces, mine, targets) if len(pieces) > 1 else None
+        weight, total = targets.weight[batch].sum(), targets.weight.new_zeros(())
+        for number, counts in mine:
+            piece = pieces[number]
             logits, labels = self.network.logits(reading, piece), targets.probs[piece]
             if len(pieces) == 1:
                 context = self.objective.batch_context(logits.detach(), labels, targets.weight[piece])
             losses = self.objective(logits, labels, progress=progress, context=context)
-            loss = (losses * targets.weight[piece]).sum() / whole
+            loss = (losses * targets.weight[piece]).sum() / weight * counts
             torch.autograd.backward(loss)
             total += loss.detach()
+        self.processes.add_up([total, *self.processes.gradients(self.network.trainable)])
         return total
 
-    def _context(self, reading: Readable, pieces: list[IntArray], targets: Targets) -> Tensor | None:
+    def _budget(self, reading: Readable, batch: IntArray) -> int:
+        """Return the tokens computed at once: few enough for each process to get a piece of the batch."""
+        budget, count = self.training.microbatch_tokens, self.processes.count
+        return budget if count == 1 else min(budget, -(-reading.padded(batch, budget) // count))
+
+    def _context(
+        self, reading: Readable, pieces: list[IntArray], mine: list[tuple[int, bool]], targets: Targets
+    ) -> Tensor | None:
         """Return what the objective must know of the whole batch, from a pass without gradients or dropout."""
         import torch
 
         if not self.objective.needs_batch:
             return None
+        found = [targets.probs.new_zeros(len(piece), self.network.classes) for piece in pieces]
         with torch.no_grad():
-            logits = torch.cat([self.network.logits(reading, piece) for piece in pieces])
-        rows = np.concatenate(pieces)
+            for number, counts in mine:
+                found[number] = self.network.logits(reading, pieces[number]) * counts
+        logits, rows = torch.cat(found), np.concatenate(pieces)
+        self.processes.add_up([logits])
         return self.objective.batch_context(logits, targets.probs[rows], targets.weight[rows])
 
 
@@ -183,22 +219,27 @@ class Trace:
         self.tokens += tokens
 
     def news(self) -> dict[str, float]:
-        """Return the mean loss of the last steps every few steps, else nothing.
+        """Return the mean loss of the last steps every few steps, else nothing; see `read`."""
+        if len(self.unread) < READ_EVERY and len(self.losses) + len(self.unread) < self.steps:
+            return {}
+        news = self.read()
+        return {"loss": sum(news) / len(news)}
+
+    def read(self) -> list[float]:
+        """Look at the losses that were not looked at yet, and return them.
 
         Raises:
             JobError: a loss or a gradient is not finite.
         """
-        if len(self.unread) < READ_EVERY and len(self.losses) + len(self.unread) < self.steps:
-            return {}
         import torch
 
-        read = torch.stack([torch.stack(pair) for pair in self.unread]).tolist()
-        for loss, norm in read:
+        news = torch.stack([torch.stack(pair) for pair in self.unread]).tolist() if self.unread else []
+        for loss, norm in news:
             self.losses.append(loss)
             if not math.isfinite(loss + norm):
                 self._refuse(loss, norm)
         self.unread.clear()
-        return {"loss": sum(loss for loss, _ in read) / len(read)}
+        return [loss for loss, _ in news]
 
     def ends(self) -> dict[str, float | int]:
         """Return the tokens read, and the mean loss of the first and of the last few steps."""

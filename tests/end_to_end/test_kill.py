@@ -6,12 +6,15 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from faults import Crash, Shell, children, computed_again, events, gone, leftovers, rows, wait_for
+from faults import Crash, Shell, children, computed_again, events, flip_bit, gone, leftovers, rows, wait_for
 
 pytestmark = pytest.mark.slow
 KILLED = -signal.SIGKILL
@@ -98,6 +101,68 @@ def test_fine_tuned_run_killed_again_and_again(shell: Shell, study: list[str], t
         assert ended.code == KILLED, ended.err
     assert rows(shell.folder / "run") == rows(shell.folder / "calm")
     assert not computed_again(shell.folder / "run")
+
+
+OFTEN = "import math, sys, superalign.checkpoint as c; c.EVERY, c.SHARE = 0.0, math.inf; "
+OFTEN += "from superalign.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def start_often(shell: Shell, *words: object) -> subprocess.Popen[str]:
+    """Start the command line with a checkpoint after every step of a training."""
+    return subprocess.Popen(
+        [sys.executable, "-c", OFTEN, *map(str, words)],
+        cwd=shell.folder,
+        env=shell.environment({}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def whole_checkpoints(shell: Shell) -> list[Path]:
+    """Return the folders of the whole checkpoints in the store, oldest first."""
+    found = (shell.home / "store" / "checkpoints").glob("*/00/*/record.json")
+    return sorted((file.parent for file in found if file.parent.name.count("-") == 1), key=lambda path: path.name)
+
+
+def kill_while_it_trains(shell: Shell, *words: object, step: int) -> None:
+    """Start the command and kill it as soon as a training has kept a checkpoint of that step, or a later one."""
+    process = start_often(shell, *words)
+    end = time.monotonic() + 120
+    while not any(int(path.name[:8]) >= step for path in whole_checkpoints(shell)):
+        assert process.poll() is None, "it ended before it was killed"
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == KILLED
+
+
+def gone_on_from(run: Path) -> list[tuple[int, int]]:
+    """Return, for each training that went on, the step of its checkpoint and the steps in all."""
+    notes = (event["text"].split() for event in events(run) if event["event"] == "notice")
+    return [(int(words[-3]), int(words[-1])) for words in notes if words[:3] == ["training", "goes", "on"]]
+
+
+def test_killed_while_it_fine_tunes_it_goes_on_from_the_last_checkpoint(
+    shell: Shell, study: list[str], tmp_path: Path
+) -> None:
+    fit = "lora,epochs=4,batch=4,dropout=0.2,stop=early"
+    words = [*study, "--fit", fit, "--task", few(study, tmp_path, 240), "--methods", "naive", "--sweep", "0"]
+    calm = Shell(shell.folder, shell.folder / "calm-home")
+    calm.fork(*words, "--out", "calm", "--quiet").exits(0)
+    for step in (5, 30):
+        kill_while_it_trains(shell, *words, "--out", "run", "--quiet", step=step)
+    newest = whole_checkpoints(shell)[-1]
+    flip_bit(next(newest.parent.glob(f"{newest.name}-*/tensors.safetensors")), 0.8)
+    shell.fork(*words, "--out", "run", "--quiet").exits(0)
+    assert rows(shell.folder / "run") == rows(shell.folder / "calm")
+    assert not computed_again(shell.folder / "run")
+    assert not leftovers(shell.folder / "run", shell.home)
+    assert not whole_checkpoints(shell)
+    (first, steps), (second, _) = gone_on_from(shell.folder / "run")
+    assert 4 <= first < second
+    assert 29 <= second < steps
+    said = [event["text"] for event in events(shell.folder / "run") if event["event"] == "notice"]
+    assert any("checkpoint: artifact" in text and "is damaged" in text for text in said)
 
 
 def few(study: list[str], folder: Path, count: int = 90) -> str:

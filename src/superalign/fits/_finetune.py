@@ -5,13 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from superalign import __version__
+from superalign.checkpoint import Checkpoints
+from superalign.config import digest
+from superalign.distributed import Processes, together
 from superalign.errors import ConfigError
 from superalign.fit import Fit, Learned, Lesson, Report
 from superalign.fits._stopping import EarlyStop, OracleEarlyStop, hold_out
@@ -28,7 +35,9 @@ from superalign.task import Task
 if TYPE_CHECKING:
     from torch import nn
 
+FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+PRIME = 1_000_003
 
 
 class Body(NamedTuple):
@@ -88,12 +97,23 @@ class FineTune(Training, Fit, ABC):
         report: Report,
     ) -> list[Learned]:
         """Train a fresh network a lesson; see Fit.learn."""
-        return [self._learn(model, task, *one, store, report) for one in zip(lessons, predict, strict=True)]
+        learned = []
+        for lesson, asked in zip(lessons, predict, strict=True):
+            helping = partial(_help, self, model, task, replace(lesson, oracle=None), asked, store.root)
+            learned.append(together(helping, partial(self._learn, model, task, lesson, asked, store, report)))
+        return learned
+
+    def spread(self, network: Trainee[Any]) -> Processes:
+        """Spread what learns over the processes that train it; return them."""
+        return Processes.here()
 
     def _learn(
         self, model: Model, task: Task, lesson: Lesson, asked: IntArray, store: Store, report: Report
     ) -> Learned:
-        if self.wants_gold and lesson.oracle is None:
+        import torch
+
+        processes = Processes.here()
+        if self.wants_gold and lesson.oracle is None and processes.first:
             raise ConfigError("stop=oracle-early-stop needs the truth, and this study gives none", fix="stop=early")
         with _seeded(lesson.seed):
             network, read = self._load(model, task, lesson.objective, store, report)
@@ -104,10 +124,17 @@ class FineTune(Training, Fit, ABC):
                 observers.append(early)
             unpaired = lesson.objective.unpaired and task.pairwise
             lines, given = (taught.one_by_one(), labels.one_by_one()) if unpaired else (taught, labels)
-            facts = Learner(network, lesson.objective, self, report).train(lines, given, lesson.seed, observers)
+            processes = self.spread(network)
+            key = self._key(model, lesson, lines, [given, *(early.labels for early in observers)], processes)
+            checkpoints = Checkpoints(store, key, processes, report)
+            learner = Learner(network, lesson.objective, self, report, processes)
+            if processes.rank:  # dropout differs from process to process; what is drawn before must not
+                torch.manual_seed(lesson.seed + PRIME * processes.rank)
+            facts = learner.train(lines, given, lesson.seed, observers, checkpoints)
             for early in observers:
                 facts |= early.restore(network)
-        probs = network.probs(test, np.arange(len(asked)), self.microbatch_tokens)
+        probs = self._predict(network, test, len(asked), processes)
+        checkpoints.clear()
         facts |= {
             "lr": self.lr,
             "stop": self.stop,
@@ -115,7 +142,37 @@ class FineTune(Training, Fit, ABC):
             "layer": network.backbone.layer,
             "truncated": taught.truncated + test.truncated,
         }
+        if processes.count > 1:
+            facts["processes"] = processes.count
         return Learned(probs, facts)
+
+    def _predict(self, network: Trainee[Any], test: Readable, n: int, processes: Processes) -> FloatArray:
+        """Return what is said of n items, float32 [n, k]; each process answers for some, unless all are needed."""
+        import torch
+
+        rows = np.arange(n) if processes.sharded else np.arange(processes.rank, n, processes.count)
+        probs = np.zeros((n, network.classes), dtype=np.float32)
+        probs[rows] = network.probs(test, rows, self.microbatch_tokens)
+        if not processes.sharded:
+            processes.add_up([torch.from_numpy(probs)])
+        return probs
+
+    def _key(
+        self, model: Model, lesson: Lesson, lines: Readable, labels: Sequence[Labels], processes: Processes
+    ) -> str:
+        """Return the digest of all that decides the training, and of nothing else."""
+        return digest(
+            {
+                "version": __version__,
+                "model": [model.fingerprint(), model.precision()],
+                "fit": self.spec(),
+                "objective": lesson.objective.spec(),
+                "items": _content(lines),
+                "labels": [_content(one) for one in labels],
+                "seed": lesson.seed,
+                "processes": [processes.count, processes.sharded],
+            }
+        )
 
     def _load(
         self, model: Model, task: Task, objective: Objective, store: Store, report: Report
@@ -143,7 +200,9 @@ class FineTune(Training, Fit, ABC):
             raise ConfigError(f"a policy cannot learn {task.name}", why=why, fix="read=head")
         if not policy.objective.needs_reference:
             return answers
-        return replace(answers, reference=reference(policy, answers, model, store, self.microbatch_tokens, report))
+        processes = Processes.here()
+        said = reference(policy, answers, model, store, self.microbatch_tokens, report) if processes.first else None
+        return replace(answers, reference=processes.told(said))
 
     def _early_stop(self, task: Task, lesson: Lesson, reading: Readable) -> tuple[EarlyStop, Labels]:
         """Return the judge of the steps, and the lesson's labels with those it holds out left without weight."""
@@ -156,7 +215,28 @@ class FineTune(Training, Fit, ABC):
         if self.wants_gold and lesson.oracle is not None:
             judge = OracleEarlyStop().labels(lesson.oracle, len(task.classes))
         judging = Labels(judge.probs[held], judge.weight[held], judge.by)
-        return EarlyStop(reading, held, judging, self.microbatch_tokens), replace(lesson.labels, weight=weight)
+        return AgreedStop(reading, held, judging, self.microbatch_tokens), replace(lesson.labels, weight=weight)
+
+
+class AgreedStop(EarlyStop):
+    """Early stopping in which all processes keep what the first one finds best."""
+
+    def _score(self, network: Trainee[Any]) -> tuple[float, float]:
+        return Processes.here().told(super()._score(network))
+
+
+def _help(fit: FineTune, model: Model, task: Task, lesson: Lesson, asked: IntArray, root: Path) -> None:
+    """Train in a process that only helps the first one: it sees no truth and reports nothing."""
+    fit._learn(model, task, lesson, asked, Store(root), lambda **_: None)
+
+
+def _content(value: Readable | Labels) -> str:
+    """Return the SHA-256 of a dataclass of token ids and arrays."""
+    seal = sha256()
+    for field in fields(value):  # type: ignore[arg-type]
+        one = getattr(value, field.name)
+        seal.update(one.tobytes() if isinstance(one, np.ndarray) else digest(one).encode())
+    return seal.hexdigest()
 
 
 @contextmanager

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from superalign.errors import ModelError
+from superalign.distributed import Processes, shard
+from superalign.errors import ConfigError, ModelError
 from superalign.fit import fits
 from superalign.fits._finetune import Body, FineTune
 from superalign.model import Model
+from superalign.network import Network, Trainee
 
 
 @fits.register("full")
@@ -23,6 +25,8 @@ class Full(FineTune):
     """Peak learning rate of AdamW."""
     checkpointing: bool = False
     """Keep each layer's input alone and compute the rest again on the way back: less memory, more time."""
+    sharded: bool = False
+    """Where several processes train together, each holds a part of the weights and of the optimizer's state (FSDP2)."""
 
     def body(self, model: Model) -> Body:
         """Load the model in float32."""
@@ -36,3 +40,12 @@ class Full(FineTune):
             enable({"use_reentrant": False})
             acting = [part for part in module.modules() if getattr(part, "gradient_checkpointing", False)]
         return Body(backbone, acting)
+
+    def spread(self, network: Trainee[Any]) -> Processes:
+        """Shard what learns, if asked to; see FineTune.spread."""
+        if not self.sharded:
+            return super().spread(network)
+        if not isinstance(network, Network):
+            why = "a policy's head is its embedding, which is used outside of the layer that would hold its shard"
+            raise ConfigError("a policy cannot be sharded", why=why, fix="sharded=false, or read=head")
+        return shard(network)
