@@ -10,7 +10,7 @@ quickstart: $(VENV)/.quickstart  ## install, then run weak-to-strong generalizat
 	$(BIN)/superalign run weak-to-strong
 
 test: $(VENV)/.dev  ## install, then run every test
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ def python(*words: object, home: Path, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(1200)  # three minutes on one core without bf16
 def test_the_default_study_from_python(embedded_home, tmp_path):
     out = python(ROOT / "examples/weak_to_strong.py", home=embedded_home, folder=tmp_path)
     assert "The weak supervisor scores" in out
