@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from superalign import Store
+from superalign.bank import item_features
 from superalign.estimation import estimate
 from superalign.filter import Evidence, filters
-from superalign.fits.probe import item_features
 from superalign.label import Labels
 from superalign.model import models
 from superalign.noise import OracleNoise, noises
@@ -74,7 +74,7 @@ def measure(name: str, source: Any, model: str, kind: str, rate: float, seed: in
     """Inject noise once; return the estimate's row and one row a filter."""
     task, truth = source.load()
     judge = models.build(model)
-    x = item_features(judge, task, judge.chosen_layer(), Store(), lambda **_: None)
+    x = item_features(judge, task, Store(), lambda **_: None)
     k, groups = len(task.classes), np.array(task.groups())
     noise = OracleNoise(noises.build(f"{kind},rate={rate}"))
     labels = noise.label(Gold(truth, "transfer"), k, seed=seed, features=x, pairwise=task.pairwise)

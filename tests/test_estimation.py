@@ -173,13 +173,13 @@ def test_the_rate_is_found_in_real_text(embedded_home: Path, path: str, most: fl
     folder = Path(os.environ.get("SUPERALIGN_SHARED_DATA", default))
     if not folder.is_dir():
         pytest.skip("the real data sets are not here: set SUPERALIGN_SHARED_DATA to their folder")
-    from superalign.fits.probe import item_features
+    from superalign.bank import item_features
     from superalign.model import models
     from superalign.store import Store
 
     task, truth = tasks.build(f"file:{folder}/{path},limit=1500").load()
     k, model = len(task.classes), models.build("embedded:wordllama")
-    x = item_features(model, task, model.chosen_layer(), Store(), lambda **_: None)
+    x = item_features(model, task, Store(), lambda **_: None)
     groups = np.array(task.groups())
     labels = OracleNoise(noises.build(f"symmetric,rate={rate}")).label(Gold(truth, "transfer"), k, seed=1)
     found = estimate(labels, cross_fit(x, labels, groups), groups=groups)

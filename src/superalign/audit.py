@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from superalign.bank import look
 from superalign.config import Config, digest
 from superalign.errors import DataError, SuperalignError
 from superalign.estimation import NoiseEstimate, estimate, posterior
@@ -19,7 +20,7 @@ from superalign.model import Model
 from superalign.neighbours import Neighbours, nearest, standardised, votes
 from superalign.result import DroppedRow, ModelFacts
 from superalign.store import Store
-from superalign.task import Comparison, Item, Task, TaskSource
+from superalign.task import Comparison, Item, Loaded, Task, TaskSource
 
 FloatArray = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -129,6 +130,7 @@ def audit(
     store: Store | None = None,
     clean: Filter | str = CLEANING,
     seed: int = 0,
+    loaded: Loaded | None = None,
     report: Report = lambda **_: None,
 ) -> Audit:
     """Audit the labels that a task's source came with.
@@ -141,6 +143,7 @@ def audit(
         store: where features are kept; the user's own when None.
         clean: the filter that decides which rows are kept.
         seed: of the folds and the bootstrap.
+        loaded: what `task.load()` returned, when it was called before.
         report: told of the progress.
 
     Raises:
@@ -148,7 +151,7 @@ def audit(
     """
     start = time.perf_counter()
     cleaning = filters.build(clean)
-    read, classes = task.load()
+    read, classes = loaded or task.load()
     if len(read.items) < MIN_ROWS:
         raise DataError(
             f"{len(read.items)} labelled rows are too few to audit",
@@ -157,7 +160,10 @@ def audit(
             fix=f"give at least {MIN_ROWS}; a few hundred give useful intervals",
         )
     labels, groups = Labels.hard(classes, len(read.classes), read.name), np.array(read.groups())
-    features, facts = _features(read, model, store or Store(), report)
+    texts, layer = read.texts(), model.chosen_layer()
+    looked = look(model, texts, [layer], store or Store(), report)
+    facts = ModelFacts.of(model, texts=len(texts), truncated=looked.truncated, tokens=looked.tokens)
+    features = read.by_item(looked.layers[layer])
     evidence = Evidence(features, labels, groups, seed, read.pairwise)
     report(note="training probes on four fifths of the rows to judge the rest")
     noise = estimate(labels, evidence.probs, groups=groups, pairwise=read.pairwise, seed=seed)
@@ -193,26 +199,6 @@ def audit(
         config_sha256=digest([task.spec(), task.fingerprint(), model.spec(), cleaning.spec(), seed]),
         seconds=time.perf_counter() - start,
     )
-
-
-def _features(task: Task, model: Model, store: Store, report: Report) -> tuple[FloatArray, ModelFacts]:
-    from superalign.bank import FeatureBank
-
-    bank, layer, texts = FeatureBank(store, model), model.chosen_layer(), task.texts()
-    looked = bank.features(texts, [layer], lambda done, total, tokens: report(done=done, total=total, tokens=tokens))
-    for notice in bank.notices:
-        report(note=notice)
-    values = looked.layers[layer]
-    facts = ModelFacts(
-        spec=str(model),
-        layer=layer,
-        depth=model.depth(),
-        fingerprint=model.fingerprint(),
-        texts=len(texts),
-        truncated=looked.truncated,
-        tokens=looked.tokens,
-    )
-    return (values[1::2] - values[0::2] if task.pairwise else values), facts
 
 
 def _rows(

@@ -5,39 +5,37 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from superalign.audit import Audit
 from superalign.store import write_atomic
-from superalign.task import Comparison, Item, Task, TaskSource
+from superalign.task import Loaded, Original, TaskSource
 
 RECORD, TABLE, CLEANED, APART, PAGE = "audit.json", "audit.csv", "cleaned.jsonl", "dropped.jsonl", "report.html"
 COLUMNS = ["rank", "where", "given", "likely", "chance_wrong", "probability", "against", "neighbours", "kept"]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-class Original(NamedTuple):
-    """One row of the source and the items it became; none when reading left it out."""
-
-    where: str
-    values: Mapping[str, Any]
-    items: tuple[str, ...]
-
-
-def write_audit(audit: Audit, source: TaskSource, folder: Path) -> Path:
+def write_audit(audit: Audit, source: TaskSource, folder: Path, loaded: Loaded | None = None) -> Path:
     """Write an audit of `source` into `folder` and return the report's path; files of an older audit are replaced.
 
     cleaned.jsonl holds the rows kept, with their original columns when the source is a file; a label is never changed.
     dropped.jsonl holds every other row, why it is there, and the likely label.
+
+    Args:
+        audit: what was found.
+        source: the data it was found in.
+        folder: where to.
+        loaded: what `source.load()` returned, when it was called before.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written.
     """
     from superalign.report.audit import render
 
-    cleaned, apart = _sorted_rows(audit, source)
+    cleaned, apart = _sorted_rows(audit, source.originals(loaded or source.load()))
     write_atomic(folder / RECORD, audit.model_dump_json(indent=1) + "\n")
     write_atomic(folder / TABLE, _table(audit))
     write_atomic(folder / CLEANED, cleaned)
@@ -62,14 +60,14 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def _sorted_rows(audit: Audit, source: TaskSource) -> tuple[str, str]:
+def _sorted_rows(audit: Audit, originals: Iterable[Original]) -> tuple[str, str]:
     """Return cleaned.jsonl and dropped.jsonl."""
     by_id = {row.where: row for row in audit.rows}
     reasons: dict[str, str] = {}
     for left in audit.task.left_out:
         reasons.setdefault(left.where, left.reason)
     cleaned, apart, listed = io.StringIO(), io.StringIO(), set()
-    for original in _originals(source):
+    for original in originals:
         rows = [by_id[name] for name in original.items if name in by_id]
         if rows and all(row.kept for row in rows):
             cleaned.write(_line(original.values))
@@ -92,64 +90,3 @@ def _sorted_rows(audit: Audit, source: TaskSource) -> tuple[str, str]:
 
 def _line(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, default=str).encode(errors="backslashreplace").decode() + "\n"
-
-
-def _originals(source: TaskSource) -> Iterator[Original]:
-    from superalign.tasks.file import File
-
-    task, classes = source.load()
-    if isinstance(source, File):
-        yield from _file_rows(source, task)
-        return
-    for item, label in zip(task.items, classes.tolist(), strict=True):
-        yield Original(item.id, _plain(item, task, label), (item.id,))
-
-
-def _plain(item: Item, task: Task, label: int) -> dict[str, Any]:
-    if isinstance(item, Comparison):
-        chosen, rejected = item.responses[label], item.responses[1 - label]
-        return {"id": item.id, "prompt": item.prompt, "chosen": chosen, "rejected": rejected}
-    answered = {} if item.response is None else {"response": item.response}
-    return {"id": item.id, "prompt": item.prompt, **answered, "label": task.classes[label]}
-
-
-def _file_rows(source: Any, task: Task) -> Iterator[Original]:
-    """Yield the rows of a file, each with the items that hold its texts: reading leaves no text in two of them."""
-    from superalign.tasks._convert import Converter
-    from superalign.tasks._read import Row, read
-    from superalign.tasks._recognise import recognise
-    from superalign.tasks._texts import BadRowError, LeftOutError
-    from superalign.tasks.file import _labels
-
-    unclaimed = {_content(item): item.id for item in task.items}
-    left_out = {row.where for row in task.dropped}
-    files = source._files()
-    converter: Converter | None = None
-    for (part, path), label in zip(files, _labels([path for _, path in files]), strict=True):
-        if converter is None:
-            sample = [row.values for row, _ in zip(_good(read(path, label)), range(200), strict=False)]
-            converter = Converter(recognise(sample, source, label), source.seed)
-        for row in read(path, label):
-            if not isinstance(row, Row):
-                continue
-            items: tuple[str, ...] = ()
-            if row.where not in left_out:
-                try:
-                    drafts = converter.drafts(row.values, row.where, part, "")
-                except (BadRowError, LeftOutError):
-                    drafts = []
-                names = [unclaimed.pop(_content(draft.item), None) for draft in drafts]
-                items = tuple(name for name in names if name is not None)
-            yield Original(row.where, row.values, items)
-
-
-def _good(rows: Iterator[Any]) -> Iterator[Any]:
-    from superalign.tasks._read import Row
-
-    return (row for row in rows if isinstance(row, Row))
-
-
-def _content(item: Item) -> tuple[str | None, ...]:
-    if isinstance(item, Comparison):
-        return (item.prompt, *sorted(item.responses))
-    return (item.prompt, item.response)

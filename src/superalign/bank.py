@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from superalign.config import digest
+from superalign.fit import Report
 from superalign.model import Model, Progress
 from superalign.store import Artifact, Store
-from superalign.task import Text
+from superalign.task import Task, Text
 
 FloatArray = npt.NDArray[np.float32]
 SHARD = 512  # texts written at once: what a kill can cost
@@ -125,6 +126,21 @@ class FeatureBank:
         for places in self.held.values():
             for layer in [layer for layer, (key, _) in places.items() if key == shard]:
                 del places[layer]
+
+
+def look(model: Model, texts: Sequence[Text], layers: Sequence[int], store: Store, report: Report) -> Looked:
+    """Return the features of texts from the model's bank, and tell `report` of progress and notices."""
+    bank = FeatureBank(store, model)
+    looked = bank.features(texts, layers, lambda done, total, tokens: report(done=done, total=total, tokens=tokens))
+    for notice in bank.notices:
+        report(note=notice)
+    return looked
+
+
+def item_features(model: Model, task: Task, store: Store, report: Report) -> FloatArray:
+    """Return one row an item at the model's chosen layer, float32 [n, d]; see Task.by_item."""
+    layer = model.chosen_layer()
+    return task.by_item(look(model, task.texts(), [layer], store, report).layers[layer])
 
 
 class _DamagedShardError(Exception):

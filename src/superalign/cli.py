@@ -325,7 +325,7 @@ def _audit(options: argparse.Namespace) -> int:
     plain = options.data.rpartition("/")[2].partition(",")[0]
     out = Path(options.out or f"{Path(plain.partition(':')[2] or plain).stem}-audit")
     with watch(quiet=options.quiet) as view:
-        source.fingerprint()
+        loaded = source.load()
         model.prepare(_told_to(view))
         view("started", job="", title=f"features of {model}")
         done = audit(
@@ -333,9 +333,10 @@ def _audit(options: argparse.Namespace) -> int:
             model,
             clean=clean,
             seed=options.seed,
+            loaded=loaded,
             report=lambda **facts: view("progress", job="", title=f"features of {model}", **facts),
         )
-    path = write_audit(done, source, out)
+    path = write_audit(done, source, out, loaded)
     if options.json:
         print(done.model_dump_json(indent=2))
     else:

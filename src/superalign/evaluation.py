@@ -14,9 +14,9 @@ from superalign.job import Job
 from superalign.metric import Bootstrap
 from superalign.model import Model
 from superalign.result import Role, WeakToStrongResult
-from superalign.scoring import TestPart, interval, merged, model_facts, share
+from superalign.scoring import LabelQuality, TestPart, conducted, interval, model_facts, share
 from superalign.study import Conduct, Fetch
-from superalign.task import Task, recorded_unsealings
+from superalign.task import Shares, Task, recorded_unsealings
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
@@ -47,7 +47,7 @@ class Evidence:
     features: Mapping[str, Job]
     cells: list[Cell]
     layers: Mapping[int, list[Cell]]
-    shares: tuple[int, int, int]
+    shares: Shares
     models: Mapping[str, Model]
     flags: list[str] = field(default_factory=list)
 
@@ -61,6 +61,11 @@ class Scores:
     cells: list[Cell]
     probs: FloatArray
     correct: BoolArray
+
+    @property
+    def name(self) -> str:
+        """What a comparison calls it."""
+        return "weak" if self.role == "weak" else self.method
 
     @property
     def said(self) -> IntArray:
@@ -96,10 +101,7 @@ class _Scorer:
         rows = self.rows()
         at_chance = self.control_at_chance()
         return WeakToStrongResult(
-            config=conduct.config,
-            config_sha256=conduct.config_sha256,
-            versions=conduct.versions,
-            seconds=conduct.seconds,
+            **conducted(conduct, unsealed),
             task=self.part.facts(),
             weak=self.model_facts("weak"),
             strong=self.model_facts("strong"),
@@ -112,8 +114,6 @@ class _Scorer:
             reliability=[self.reliability(scores) for scores in self.scores],
             difficulty=list(self.difficulty()),
             disagreements=self.disagreements(),
-            unsealed=merged([*conduct.unsealed, *unsealed]),
-            jobs=result.JobCounts(**conduct.counts),
             flags=[*self.evidence.flags, *at_chance[1]],
             verdict=verdict(summary, pgr, tests, at_chance[0]),
         )
@@ -157,12 +157,7 @@ class _Scorer:
         first, *others = self.students
         few = len(self.students) <= FEW_METHODS
         among = [(b, a) for a, b in combinations(self.students, 2)] if few else [(s, first) for s in others]
-        return [*self._family([(s, self.weak) for s in self.students]), *self._family(among)]
-
-    def _family(self, pairs: list[tuple[Scores, Scores]]) -> list[result.PairedTest]:
-        tests = [self._paired(a, b) for a, b in pairs]
-        corrected = metric.holm([test.p for test in tests])
-        return [test.model_copy(update={"p_holm": p}) for test, p in zip(tests, corrected, strict=True)]
+        return [*self.part.compare([(s, self.weak) for s in self.students]), *self.part.compare(among)]
 
     def layers(self) -> Iterator[result.LayerPoint]:
         for layer, cells in self.evidence.layers.items():
@@ -228,9 +223,6 @@ class _Scorer:
         features = self.evidence.features.get(role)
         return model_facts(self.evidence.models[role], self.task, trained, self.fetch(features) if features else None)
 
-    def _of(self, role: str) -> list[Scores]:
-        return [s for s in self.scores if s.role == role]
-
     def _scored(self, cells: list[Cell]) -> Iterator[Scores]:
         named: dict[tuple[Role, str], list[Cell]] = {}
         for cell in cells:
@@ -240,7 +232,8 @@ class _Scorer:
             yield Scores(role, method, mine, probs, probs.argmax(-1) == self.truth)
 
     def _row(self, s: Scores, number: int) -> result.Row:
-        cell, correct = s.cells[number], s.correct[number]
+        cell = s.cells[number]
+        trained = self.fetch(cell.job).meta["facts"][cell.row]
         with_supervisor: dict[str, float | int | None] = {}
         if s.role != "weak":
             compared = metric.agreement(s.said[number], self.weak.said[number], self.truth)
@@ -251,34 +244,14 @@ class _Scorer:
                 "n_supervisor_wrong": compared.n_wrong,
             }
         return result.Row(
+            **self.part.row(s.method, cell.seed, s.probs[number], self._labels(cell), trained),
             role=s.role,
-            method=s.method,
-            seed=cell.seed,
-            accuracy=float(correct.mean()),
-            correct=int(correct.sum()),
-            n=len(correct),
-            ece=metric.expected_calibration_error(s.probs[number], correct),
-            label_accuracy=self._label_accuracy(cell),
-            facts=dict(self.fetch(cell.job).meta["facts"][cell.row]),
             **with_supervisor,
         )
 
-    def _label_accuracy(self, cell: Cell) -> float:
+    def _labels(self, cell: Cell) -> LabelQuality:
         part = "supervise" if cell.role == "weak" else "transfer"
-        return self.part.label_quality(self.fetch(cell.labels), cell.seed, part).accuracy
-
-    def _paired(self, a: Scores, b: Scores) -> result.PairedTest:
-        tested = self.part.paired(a.correct, b.correct)
-        return result.PairedTest(
-            a=_name(a),
-            b=_name(b),
-            difference=interval(tested.difference),
-            p=tested.p,
-            p_holm=tested.p,
-            n=len(self.test),
-            groups=self.bootstrap.n_groups,
-            seeds=self.seeds,
-        )
+        return self.part.label_quality(self.fetch(cell.labels), cell.seed, part)
 
     def _disagreement(self, s: Scores, i: int) -> result.Disagreement:
         texts = self.task.items[self.test[i]].texts()
@@ -294,7 +267,3 @@ class _Scorer:
             method=s.method,
             student_right=bool(s.correct[0, i]),
         )
-
-
-def _name(s: Scores) -> str:
-    return "weak" if s.role == "weak" else s.method

@@ -112,6 +112,10 @@ class Model(Component, ABC):
     def features(self, texts: Sequence[Text], layers: Sequence[int], progress: Progress | None = None) -> Features:
         """Compute hidden states; layers above the highest one asked for are not computed."""
 
+    def identity(self) -> dict[str, Any]:
+        """Return the parameters by which jobs know this model."""
+        return {"model": self.spec(), "fingerprint": self.fingerprint()}
+
     def precision(self) -> Precision:
         """Return the precision this model computes in."""
         return "fp32"

@@ -14,10 +14,10 @@ from superalign.job import Job
 from superalign.model import Model
 from superalign.noise_result import LabelNoiseResult, NoiseRow, NoiseSummary, NoiseTest
 from superalign.noise_verdict import verdict, written
-from superalign.result import Interval, JobCounts
-from superalign.scoring import LabelQuality, TestPart, interval, merged, model_facts
+from superalign.result import Interval
+from superalign.scoring import LabelQuality, TestPart, conducted, interval, model_facts
 from superalign.study import Conduct, Fetch
-from superalign.task import Task, recorded_unsealings
+from superalign.task import Shares, Task, recorded_unsealings
 from superalign.verdict import share
 
 BoolArray = npt.NDArray[np.bool_]
@@ -56,7 +56,7 @@ class NoiseEvidence:
     gold: Job
     features: Job | None
     cells: list[NoiseCell]
-    shares: tuple[int, int, int]
+    shares: Shares
     model: Model
     noise: str
     flags: list[str] = field(default_factory=list)
@@ -72,6 +72,11 @@ class NoiseScores:
     probs: FloatArray
     correct: BoolArray
     labels: list[LabelQuality]
+
+    @property
+    def name(self) -> str:
+        """What a comparison calls it."""
+        return str(self.method)
 
 
 def evaluate(evidence: NoiseEvidence, fetch: Fetch, conduct: Conduct) -> LabelNoiseResult:
@@ -101,10 +106,7 @@ class _Scorer:
         labels = next(iter(self.qualities.values())).n
         guess = float(np.bincount(self.part.truth).max() / len(self.part.truth))
         return LabelNoiseResult(
-            config=conduct.config,
-            config_sha256=conduct.config_sha256,
-            versions=conduct.versions,
-            seconds=conduct.seconds,
+            **conducted(conduct, unsealed),
             task=self.part.facts(),
             model=model_facts(self.evidence.model, self.task, trained, read),
             noise=self.evidence.noise,
@@ -113,8 +115,6 @@ class _Scorer:
             rows=[self._row(s, number) for s in self.scores.values() for number in range(len(s.cells))],
             summary=summary,
             tests=tests,
-            unsealed=merged([*conduct.unsealed, *unsealed]),
-            jobs=JobCounts(**conduct.counts),
             flags=[*self.evidence.flags, *_hopeless(rates), *_unlearnt(summary, guess)],
             verdict=verdict(self.evidence.noise, labels, guess, summary, tests),
         )
@@ -132,26 +132,18 @@ class _Scorer:
         return self.qualities[key]
 
     def _row(self, s: NoiseScores, number: int) -> NoiseRow:
-        cell, correct, labels = s.cells[number], s.correct[number], s.labels[number]
+        cell = s.cells[number]
         facts = self._facts(cell)
         return NoiseRow(
-            method=str(s.method),
+            **self.part.row(s.name, cell.seed, s.probs[number], s.labels[number], facts),
             rate=s.rate,
-            seed=cell.seed,
-            accuracy=float(correct.mean()),
-            correct=int(correct.sum()),
-            n=len(correct),
-            ece=metric.expected_calibration_error(s.probs[number], correct),
-            label_accuracy=labels.accuracy,
-            kept=labels.kept,
             estimated_noise=facts.get("estimated_noise"),
-            facts=facts,
         )
 
     def _summary(self, s: NoiseScores) -> NoiseSummary:
         told = [rate for cell in s.cells if (rate := self._facts(cell).get("estimated_noise")) is not None]
         return NoiseSummary(
-            method=str(s.method),
+            method=s.name,
             objective=s.method.objective,
             filter=s.method.filter,
             rate=s.rate,
@@ -175,22 +167,8 @@ class _Scorer:
         """Compare every method with the first, at each rate; all comparisons are one family."""
         first = next(iter(self.scores))[0]
         pairs = [(s, self.scores[first, s.rate]) for s in self.scores.values() if s.method != first]
-        done = [self.part.paired(a.correct, b.correct) for a, b in pairs]
-        corrected = metric.holm([one.p for one in done])
-        return [
-            NoiseTest(
-                rate=a.rate,
-                a=str(a.method),
-                b=str(b.method),
-                difference=interval(one.difference),
-                p=one.p,
-                p_holm=p_holm,
-                n=a.correct.shape[1],
-                groups=self.part.bootstrap.n_groups,
-                seeds=self.seeds,
-            )
-            for (a, b), one, p_holm in zip(pairs, done, corrected, strict=True)
-        ]
+        tests = self.part.compare(pairs)
+        return [NoiseTest(**dict(test), rate=a.rate) for (a, _), test in zip(pairs, tests, strict=True)]
 
     def _facts(self, cell: NoiseCell) -> dict[str, Any]:
         return dict(self.fetch(cell.job).meta["facts"][cell.row])

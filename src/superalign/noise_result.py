@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from superalign.config import Config
-from superalign.result import Interval, JobCounts, ModelFacts, TaskFacts, UnsealedRecord, frame_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from superalign.result import Interval, ModelFacts, PairedTest, ScoredRow, StudyResult
 
 
-class NoiseRow(Config):
-    """One learner of one method, rate and seed, scored on the test part."""
+class NoiseRow(ScoredRow):
+    """One learner of one method, rate and seed."""
 
-    method: str
-    """The objective, and `after` the filter of its labels if there is one."""
     rate: float
     """Share of the labels that the noise made wrong."""
-    seed: int
-    accuracy: float
-    correct: int
-    n: int
-    ece: float
-    """Expected calibration error, 15 equal-width bins of the confidence of the predicted class."""
-    label_accuracy: float
-    """Share of right labels among those it learned from (read by the metric, never by the learner)."""
-    kept: int
-    """How many labels it learned from: a filter may drop some."""
     estimated_noise: float | None = None
     """Share of wrong labels that was estimated, without any truth, for an objective that must know it."""
-    facts: dict[str, Any] = Field(default_factory=dict)
-    """What the training decided: regularisation, steps."""
 
 
 class NoiseSummary(Config):
@@ -58,33 +39,17 @@ class NoiseSummary(Config):
     measured, and at rate 0."""
 
 
-class NoiseTest(Config):
-    """Difference of accuracy between a method and the first one, at one rate, on the same test items."""
+class NoiseTest(PairedTest):
+    """A method against the first one, at one rate; p_holm is corrected for all methods and rates."""
 
     rate: float
-    a: str
-    b: str
-    difference: Interval
-    p: float
-    """Two-sided, of the same bootstrap over test groups and seeds as the interval."""
-    p_holm: float
-    """p corrected (Holm) for all methods and rates."""
-    n: int
-    groups: int
-    seeds: int
 
 
-class LabelNoiseResult(Config):
+class LabelNoiseResult(StudyResult):
     """Everything `superalign run label-noise` found; written to results.json."""
 
     schema_version: Literal["superalign.label-noise/1"] = "superalign.label-noise/1"
     study: Literal["label-noise"] = "label-noise"
-    config: dict[str, Any]
-    config_sha256: str
-    versions: dict[str, str]
-    seconds: float
-    """Computing time of all jobs, whenever they ran."""
-    task: TaskFacts
     model: ModelFacts
     noise: str
     """The kind of noise, without its rate."""
@@ -94,12 +59,6 @@ class LabelNoiseResult(Config):
     rows: list[NoiseRow]
     summary: list[NoiseSummary]
     tests: list[NoiseTest]
-    unsealed: list[UnsealedRecord]
-    jobs: JobCounts
-    flags: list[str]
-    """What a reader must know before quoting a figure."""
-    verdict: list[str]
-    """The finding in plain sentences."""
 
     @property
     def models(self) -> list[ModelFacts]:
@@ -114,7 +73,3 @@ class LabelNoiseResult(Config):
     def at(self, method: str, rate: float) -> NoiseSummary:
         """Return the figures of one method at one rate."""
         return next(one for one in self.summary if (one.method, one.rate) == (method, rate))
-
-    def frame(self) -> pd.DataFrame:
-        """Return `rows` as a data frame (needs pandas)."""
-        return frame_of(self.rows)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo
 
 from superalign.config import Component, parse_spec
 from superalign.errors import ConfigError, did_you_mean
@@ -141,6 +141,18 @@ def chosen(registry: Registry[Any]) -> Any:
             raise
 
     return (BeforeValidator(build), PlainSerializer(lambda component: component.spec()))
+
+
+def _distinct(chosen: tuple[T, ...]) -> tuple[T, ...]:
+    names = [str(one) for one in chosen]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"'{name}' is given twice")
+    return chosen
+
+
+Distinct = AfterValidator(_distinct)
+"""Field metadata: no component may be given twice."""
 
 
 def default(spec: Any) -> Any:

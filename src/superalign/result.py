@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field
 
 from superalign.config import Config
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from superalign.model import Model
 
 Role = Literal["weak", "student", "ceiling", "control"]
 
@@ -23,27 +24,35 @@ class Interval(Config):
     high: float
 
 
-class Row(Config):
+class ScoredRow(Config):
     """One learner of one seed, scored on the test part."""
 
-    role: Role
     method: str
-    """Name of the objective; for the weak supervisor and the ceiling that of cross-entropy on true labels."""
+    """The objective, and `after` the filter of its labels if there is one; of the weak supervisor and the ceiling it is
+    cross-entropy on true labels."""
     seed: int
     accuracy: float
     correct: int
     n: int
     ece: float
     """Expected calibration error, 15 equal-width bins of the confidence of the predicted class."""
-    label_accuracy: float | None = None
+    label_accuracy: float
     """Accuracy of the labels this learner was trained on (read by the metric, never by the learner)."""
+    kept: int
+    """How many labels it learned from: a filter may drop some."""
+    facts: dict[str, Any]
+    """What the training decided: regularisation, steps, early stop."""
+
+
+class Row(ScoredRow):
+    """One learner of the weak-to-strong study."""
+
+    role: Role
     agreement: float | None = None
     """Share of test items where the learner and its supervisor say the same."""
     agreement_when_right: float | None = None
     agreement_when_wrong: float | None = None
     n_supervisor_wrong: int | None = None
-    facts: dict[str, Any] = Field(default_factory=dict)
-    """What the training decided: regularisation, steps, early stop."""
 
 
 class Summary(Config):
@@ -167,7 +176,7 @@ class TaskFacts(Config):
 
 
 class ModelFacts(Config):
-    """One of the two models as it was used."""
+    """A model as it was used."""
 
     spec: str
     layer: int
@@ -177,6 +186,19 @@ class ModelFacts(Config):
     truncated: int
     """Texts cut at the model's length limit: they are scored as cut, never dropped."""
     tokens: int
+
+    @classmethod
+    def of(cls, model: Model, *, texts: int, truncated: int, tokens: int, layer: int | None = None) -> ModelFacts:
+        """Describe a model after it read texts, by default at the layer it was asked for."""
+        return cls(
+            spec=str(model),
+            layer=model.chosen_layer() if layer is None else layer,
+            depth=model.depth(),
+            fingerprint=model.fingerprint(),
+            texts=texts,
+            truncated=truncated,
+            tokens=tokens,
+        )
 
 
 class UnsealedRecord(Config):
@@ -197,17 +219,45 @@ class JobCounts(Config):
     failed: int
 
 
-class WeakToStrongResult(Config):
-    """Everything `superalign run weak-to-strong` found; written to results.json."""
+class StudyResult(Config, ABC):
+    """What the results of all studies hold."""
 
-    schema_version: Literal["superalign.weak-to-strong/1"] = "superalign.weak-to-strong/1"
-    study: Literal["weak-to-strong"] = "weak-to-strong"
+    schema_version: str
+    study: str
     config: dict[str, Any]
     config_sha256: str
     versions: dict[str, str]
     seconds: float
     """Computing time of all jobs, whenever they ran."""
+    jobs: JobCounts
     task: TaskFacts
+    unsealed: list[UnsealedRecord]
+    flags: list[str]
+    """What a reader must know before quoting a figure, such as an oracle early stop."""
+    verdict: list[str]
+    """The finding in plain sentences."""
+    rows: Sequence[ScoredRow]
+
+    @property
+    @abstractmethod
+    def models(self) -> list[ModelFacts]:
+        """The models that were used."""
+
+    def frame(self) -> pd.DataFrame:
+        """Return `rows` as a data frame (needs pandas)."""
+        from superalign.errors import require
+
+        require("pandas", "data")
+        import pandas as pd
+
+        return pd.DataFrame([row.model_dump() for row in self.rows])
+
+
+class WeakToStrongResult(StudyResult):
+    """Everything `superalign run weak-to-strong` found; written to results.json."""
+
+    schema_version: Literal["superalign.weak-to-strong/1"] = "superalign.weak-to-strong/1"
+    study: Literal["weak-to-strong"] = "weak-to-strong"
     weak: ModelFacts
     strong: ModelFacts
     gap: Interval
@@ -220,28 +270,8 @@ class WeakToStrongResult(Config):
     reliability: list[Reliability]
     difficulty: list[DifficultyBin]
     disagreements: list[Disagreement]
-    unsealed: list[UnsealedRecord]
-    jobs: JobCounts
-    flags: list[str]
-    """What a reader must know before quoting a figure, such as an oracle early stop."""
-    verdict: list[str]
-    """The finding in plain sentences."""
 
     @property
     def models(self) -> list[ModelFacts]:
         """The models that were used."""
         return [self.weak, self.strong]
-
-    def frame(self) -> pd.DataFrame:
-        """Return `rows` as a data frame (needs pandas)."""
-        return frame_of(self.rows)
-
-
-def frame_of(rows: Sequence[Config]) -> pd.DataFrame:
-    """Return a result's rows as a data frame (needs pandas)."""
-    from superalign.errors import require
-
-    require("pandas", "data")
-    import pandas as pd
-
-    return pd.DataFrame([row.model_dump() for row in rows])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ from superalign.model import Model
 from superalign.result import Interval
 from superalign.steps import labels_of, part_of
 from superalign.store import Artifact
-from superalign.task import PARTS, Gold, Task, split
+from superalign.study import Conduct
+from superalign.task import PARTS, Gold, Shares, Task, split
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
@@ -39,6 +40,18 @@ class LabelQuality(NamedTuple):
     n: int
 
 
+class Answers(Protocol):
+    """What a learner answered, over all seeds."""
+
+    @property
+    def name(self) -> str:
+        """Who answered."""
+
+    @property
+    def correct(self) -> BoolArray:
+        """Which answers are right, [seeds, n]."""
+
+
 class TestPart:
     """The test part of a task, and the one place where its truth is read.
 
@@ -49,7 +62,7 @@ class TestPart:
         seeds: how many seeds are scored; they and the test part's groups are resampled together.
     """
 
-    def __init__(self, task: Task, labels: IntArray, shares: tuple[int, int, int], seeds: int) -> None:
+    def __init__(self, task: Task, labels: IntArray, shares: Shares, seeds: int) -> None:
         self.task, self.shares, self._labels = task, shares, labels
         self.rows = split(task, shares, 0).test
         self.truth = TestScore().truth(Gold(labels[self.rows], "test"))
@@ -64,13 +77,44 @@ class TestPart:
         kept = labels.weight > 0
         return LabelQuality(float(right[kept].mean()), int(kept.sum()), len(rows))
 
+    def row(
+        self, name: str, seed: int, said: FloatArray, labels: LabelQuality, trained: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the fields of a ScoredRow for what one learner said of the test part, [n, k]."""
+        correct = said.argmax(-1) == self.truth
+        return {
+            "method": name,
+            "seed": seed,
+            "accuracy": float(correct.mean()),
+            "correct": int(correct.sum()),
+            "n": len(correct),
+            "ece": metric.expected_calibration_error(said, correct),
+            "label_accuracy": labels.accuracy,
+            "kept": labels.kept,
+            "facts": dict(trained),
+        }
+
     def accuracy(self, correct: BoolArray) -> Interval:
         """Return the share of right answers [seeds, n] with its interval."""
         return share(self.bootstrap.mean(correct))
 
-    def paired(self, a: BoolArray, b: BoolArray) -> metric.Paired:
-        """Test the difference of two learners' right answers, each [seeds, n]."""
-        return metric.paired_test(a, b, self.bootstrap)
+    def compare(self, pairs: Sequence[tuple[Answers, Answers]]) -> list[result.PairedTest]:
+        """Test the difference of each pair of learners; p_holm is corrected for all of them."""
+        tested = [metric.paired_test(a.correct, b.correct, self.bootstrap) for a, b in pairs]
+        corrected = metric.holm([one.p for one in tested])
+        return [
+            result.PairedTest(
+                a=a.name,
+                b=b.name,
+                difference=interval(one.difference),
+                p=one.p,
+                p_holm=p_holm,
+                n=len(self.rows),
+                groups=self.bootstrap.n_groups,
+                seeds=len(a.correct),
+            )
+            for (a, b), one, p_holm in zip(pairs, tested, corrected, strict=True)
+        ]
 
     def facts(self) -> result.TaskFacts:
         """Return what was studied."""
@@ -102,15 +146,8 @@ def model_facts(
     """
     if "layer" not in trained and features is not None:
         return result.ModelFacts.model_validate(features.meta)
-    return result.ModelFacts(
-        spec=str(model),
-        layer=trained["layer"],
-        depth=model.depth(),
-        fingerprint=model.fingerprint(),
-        texts=len(task.texts()),
-        truncated=trained["truncated"],
-        tokens=trained["tokens"],
-    )
+    read = {name: trained[name] for name in ("layer", "truncated", "tokens")}
+    return result.ModelFacts.of(model, texts=len(task.texts()), **read)
 
 
 def interval(bounds: Bounds) -> Interval:
@@ -121,6 +158,18 @@ def interval(bounds: Bounds) -> Interval:
 def share(bounds: Bounds) -> Interval:
     """Return the bounds of a share: its interval ends at 0 and 1, however few the seeds."""
     return Interval(value=bounds.value, low=max(bounds.low, 0.0), high=min(bounds.high, 1.0))
+
+
+def conducted(conduct: Conduct, unsealed: Sequence[tuple[str, str, str, int]]) -> dict[str, Any]:
+    """Return the fields of a StudyResult that say how the run went, with every reading of the truth."""
+    return {
+        "config": conduct.config,
+        "config_sha256": conduct.config_sha256,
+        "versions": conduct.versions,
+        "seconds": conduct.seconds,
+        "jobs": result.JobCounts(**conduct.counts),
+        "unsealed": merged([*conduct.unsealed, *unsealed]),
+    }
 
 
 def merged(unsealed: Sequence[tuple[str, str, str, int]]) -> list[result.UnsealedRecord]:

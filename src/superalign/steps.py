@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from superalign.bank import FeatureBank
+from superalign.bank import item_features, look
 from superalign.config import canonical
 from superalign.crossfit import cross_fit
 from superalign.errors import ConfigError, DataError
 from superalign.estimation import NoiseEstimate, estimate
 from superalign.filter import compare, filters
 from superalign.fit import Lesson, fits
-from superalign.fits.probe import item_features
 from superalign.job import Inputs, Tools, step
 from superalign.label import Labels
-from superalign.model import Model, models
+from superalign.model import models
 from superalign.noise import OracleNoise, noises
-from superalign.objective import objectives
+from superalign.objective import Objective, objectives
+from superalign.result import ModelFacts
 from superalign.store import Artifact
 from superalign.supervisor import GroundTruth, OracleSupervisor, ShuffledSupervisor, WeakSupervisor
 from superalign.task import PARTS, Gold, Loaded, Parts, Task, split, tasks
@@ -49,15 +49,10 @@ def cache_features(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
     Parameters: `model` (spec), `fingerprint`, `layers`. Input: `items`.
     """
-    model = models.build(params["model"])
-    task = Task.from_meta(inputs["items"].meta)
-    bank = FeatureBank(tools.store, model)
-    looked = bank.features(
-        task.texts(), params["layers"], lambda done, total, tokens: tools.report(done=done, total=total, tokens=tokens)
-    )
-    for notice in bank.notices:
-        tools.report(note=notice)
-    return Artifact(meta=_model_facts(model, looked.truncated, looked.tokens, len(task.texts())))
+    model, texts = models.build(params["model"]), Task.from_meta(inputs["items"].meta).texts()
+    looked = look(model, texts, params["layers"], tools.store, tools.report)
+    facts = ModelFacts.of(model, texts=len(texts), truncated=looked.truncated, tokens=looked.tokens)
+    return Artifact(meta=facts.model_dump())
 
 
 @step(version=1)
@@ -124,38 +119,25 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     model, fit = models.build(params["model"]), fits.build(params["fit"])
     task = Task.from_meta(inputs["items"].meta)
     lessons, predict = [], []
-    noise: dict[tuple[str, int], NoiseEstimate] = {}
+    noise = _Noise(params, task, tools)
     for plan in params["lessons"]:
         parts = split(task, tuple(params["shares"]), plan["seed"])
         rows = part_of(parts, params["part"])
         labels = labels_of(inputs[plan["labels"]], plan["row"], rows)
-        objective = objectives.build(plan["objective"])
-        if objective.classes not in (None, len(task.classes)):
-            why = f"it is defined for {objective.classes} classes, and {task.name} has {len(task.classes)}"
-            raise ConfigError(f"{objective} cannot learn {task.name}", why=why)
+        objective = _objective(plan, task)
         if objective.wants_noise:
-            source = plan["labels"], plan["row"]
-            if source not in noise:
-                try:
-                    noise[source] = _estimated(params, task, tools, labels, rows, plan["seed"])
-                except DataError as error:
-                    why = f"{error.what}, so the noise of labels by {labels.by} cannot be estimated"
-                    raise DataError(f"{objective} must know the noise", why=why, fix="give it: rate=0.2") from error
-            objective = objective.with_noise(np.array(noise[source].transition, dtype=np.float32))
+            objective = objective.with_noise(noise.transition(plan, objective, labels, rows))
         gold = inputs.get("gold")
         oracle = Gold(gold.tensors["labels"][rows], params["part"]) if gold else None
         lessons.append(Lesson(objective, rows, labels, plan["seed"], oracle))
         predict.append(np.sort(np.concatenate([part_of(parts, name) for name in params["predict"]])))
     learned = fit.learn(model, task, lessons, predict, store=tools.store, report=tools.report)
     out = np.full((len(lessons), len(task.items), len(task.classes)), np.nan, dtype=np.float32)
-    for number, (one, rows) in enumerate(zip(learned, predict, strict=True)):
-        out[number, rows] = one.probs
-    facts = [dict(one.facts) for one in learned]
-    for about, plan, lesson in zip(facts, params["lessons"], lessons, strict=True):
-        if objectives.build(plan["objective"]).wants_noise:
-            about["estimated_noise"] = noise[plan["labels"], plan["row"]].rate.value
-        if not lesson.labels.weight.all():
-            about["kept"] = int(np.count_nonzero(lesson.labels.weight))
+    facts = []
+    for number, (plan, lesson, one) in enumerate(zip(params["lessons"], lessons, learned, strict=True)):
+        out[number, predict[number]] = one.probs
+        dropped = {} if lesson.labels.weight.all() else {"kept": int(np.count_nonzero(lesson.labels.weight))}
+        facts.append({**one.facts, **noise.told(plan), **dropped})
     return Artifact({"probs": out}, {"facts": facts})
 
 
@@ -200,30 +182,49 @@ def _noisy(params: Params, inputs: Inputs, tools: Tools, task: Task, rows: npt.N
     return OracleNoise(noise).label(gold, len(task.classes), seed=seed, features=features, pairwise=task.pairwise)
 
 
-def _estimated(
-    params: Params, task: Task, tools: Tools, labels: Labels, rows: npt.NDArray[np.int64], seed: int
-) -> NoiseEstimate:
-    """Estimate the noise of labels from what probes on the learner's own features say of items they never saw."""
-    features, groups = _item_features(params, task, tools)[rows], np.array(task.groups())[rows]
-    probs = cross_fit(features, labels, groups, seed=seed, pairwise=task.pairwise)
-    return estimate(labels, probs, groups=groups, pairwise=task.pairwise, seed=seed)
+class _Noise:
+    """Estimates of the noise in labels, once each, by what probes on the learner's own features say of unseen items."""
+
+    def __init__(self, params: Params, task: Task, tools: Tools) -> None:
+        self.params, self.task, self.tools = params, task, tools
+        self.found: dict[tuple[str, int], NoiseEstimate] = {}
+
+    @cached_property
+    def features(self) -> FloatArray:
+        return _item_features(self.params, self.task, self.tools)
+
+    def transition(self, plan: Params, objective: Objective, labels: Labels, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """Return what an objective must know of the labels it is to learn from, [k, k]."""
+        source = plan["labels"], plan["row"]
+        if source not in self.found:
+            features, groups = self.features[rows], np.array(self.task.groups())[rows]
+            seed, pairwise = plan["seed"], self.task.pairwise
+            try:
+                probs = cross_fit(features, labels, groups, seed=seed, pairwise=pairwise)
+                self.found[source] = estimate(labels, probs, groups=groups, pairwise=pairwise, seed=seed)
+            except DataError as error:
+                why = f"{error.what}, so the noise of labels by {labels.by} cannot be estimated"
+                raise DataError(f"{objective} must know the noise", why=why, fix="give it: rate=0.2") from error
+        return np.array(self.found[source].transition, dtype=np.float32)
+
+    def told(self, plan: Params) -> dict[str, float]:
+        """Return the rate that a lesson's objective was told, for its facts."""
+        known = self.found.get((plan["labels"], plan["row"]))
+        return (
+            {"estimated_noise": known.rate.value} if known and objectives.build(plan["objective"]).wants_noise else {}
+        )
+
+
+def _objective(plan: Params, task: Task) -> Objective:
+    objective = objectives.build(plan["objective"])
+    if objective.classes not in (None, len(task.classes)):
+        why = f"it is defined for {objective.classes} classes, and {task.name} has {len(task.classes)}"
+        raise ConfigError(f"{objective} cannot learn {task.name}", why=why)
+    return objective
 
 
 def _item_features(params: Params, task: Task, tools: Tools) -> FloatArray:
-    model = models.build(params["model"])
-    return item_features(model, task, model.chosen_layer(), tools.store, tools.report)
-
-
-def _model_facts(model: Model, truncated: int, tokens: int, texts: int) -> dict[str, Any]:
-    return {
-        "spec": str(model),
-        "layer": model.chosen_layer(),
-        "depth": model.depth(),
-        "fingerprint": model.fingerprint(),
-        "texts": texts,
-        "truncated": truncated,
-        "tokens": tokens,
-    }
+    return item_features(models.build(params["model"]), task, tools.store, tools.report)
 
 
 @lru_cache(maxsize=2)

@@ -12,11 +12,13 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator
 
 from superalign.config import Component
 from superalign.errors import ConfigError, SealedGoldError
 from superalign.registry import Registry, chosen
 
+FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Tag = str | float | int
 PARTS = ("supervise", "transfer", "test")
@@ -179,6 +181,10 @@ class Task:
         items = self.items if index is None else [self.items[i] for i in index]
         return [text for item in items for text in item.texts()]
 
+    def by_item(self, features: FloatArray) -> FloatArray:
+        """Return one row an item, [items, d], of one row a text: of a Comparison second minus first."""
+        return features[1::2] - features[0::2] if self.pairwise else features
+
     def groups(self) -> tuple[str, ...]:
         """Return each item's group; an item without one is its own."""
         return tuple(item.group or item.id for item in self.items)
@@ -211,6 +217,17 @@ class Task:
         )
 
 
+def _check(shares: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Refuse shares that leave a part empty."""
+    if min(shares) <= 0:
+        raise ConfigError(f"split {shares}: every part needs a share above 0")
+    return shares
+
+
+Shares = Annotated[tuple[int, int, int], AfterValidator(_check)]
+"""Proportions of supervise, transfer and test."""
+
+
 class Parts(NamedTuple):
     """Item indices of the three parts, int64, sorted."""
 
@@ -219,7 +236,7 @@ class Parts(NamedTuple):
     test: IntArray
 
 
-def split(task: Task, shares: tuple[int, int, int], seed: int) -> Parts:
+def split(task: Task, shares: Shares, seed: int) -> Parts:
     """Divide a task by group: the test part is the same for every seed, the other two are dealt anew by each.
 
     Parts that the source fixed are kept. `shares` are proportions of supervise, transfer and test.
@@ -250,6 +267,14 @@ class Loaded(NamedTuple):
     labels: IntArray
 
 
+class Original(NamedTuple):
+    """One row of a source as it stands there, and the ids of the items it became: none when reading left it out."""
+
+    where: str
+    values: Mapping[str, Any]
+    items: tuple[str, ...]
+
+
 class TaskSource(Component, ABC):
     """Where a task comes from: generated, a file, a hub data set."""
 
@@ -267,16 +292,22 @@ class TaskSource(Component, ABC):
     def fingerprint(self) -> str:
         """Return a digest of what decides the content (a file's SHA-256, a package's version), cheaply."""
 
+    def originals(self, loaded: Loaded) -> Iterator[Original]:
+        """Yield the rows that `load` read; where a source has none of its own, its items and labels as plain data."""
+        for item, label in zip(loaded.task.items, loaded.labels.tolist(), strict=True):
+            yield Original(item.id, _plain(item, loaded.task, label), (item.id,))
+
 
 tasks: Registry[TaskSource] = Registry("task", "superalign.tasks", TaskSource)
 TaskChoice = Annotated[TaskSource, *chosen(tasks)]
 
 
-def check_shares(shares: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Refuse shares that leave a part empty."""
-    if min(shares) <= 0:
-        raise ConfigError(f"split {shares}: every part needs a share above 0")
-    return shares
+def _plain(item: Item, task: Task, label: int) -> dict[str, Any]:
+    if isinstance(item, Comparison):
+        chosen, rejected = item.responses[label], item.responses[1 - label]
+        return {"id": item.id, "prompt": item.prompt, "chosen": chosen, "rejected": rejected}
+    answered = {} if item.response is None else {"response": item.response}
+    return {"id": item.id, "prompt": item.prompt, **answered, "label": task.classes[label]}
 
 
 def _row(item: Item) -> list[Any]:

@@ -137,6 +137,7 @@ def _row(key: tuple[Role, str], mean: float, seed: int, n: int, rng: np.random.G
         n=n,
         ece=float(abs(rng.normal(0.05, 0.01))),
         label_accuracy={"weak": 1.0, "ceiling": 1.0, "student": 0.718, "control": 0.5}[role],
+        kept=500,
         agreement=0.78 if learns else None,
         agreement_when_right=float(np.clip(rng.normal({"student": 0.9, "ceiling": 0.91}.get(role, 0.5), 0.01), 0, 1))
         if learns

@@ -162,7 +162,7 @@ def test_result_and_table_and_frame_hold_the_same_rows(tiny, tmp_path):
     assert load(tmp_path / "run") == result
     assert build_study(describe(study(tiny))) == study(tiny)
     lines = table(result).splitlines()
-    assert lines[0] == "method,rate,seed,accuracy,correct,n,ece,label_accuracy,kept,estimated_noise"
+    assert lines[0] == "method,seed,accuracy,correct,n,ece,label_accuracy,kept,rate,estimated_noise"
     assert len(lines) == len(result.rows) + 1
     assert result.frame()["accuracy"].tolist() == [row.accuracy for row in result.rows]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from superalign.bank import FeatureBank
+from superalign.bank import item_features
 from superalign.errors import ConfigError, DataError
 from superalign.fit import Fit, Learned, Lesson, Report, fits
 from superalign.model import Model
@@ -64,22 +64,10 @@ class Probe(Fit):
                 why = "a probe learns from the difference of two responses"
                 raise ConfigError(f"{lesson.objective} learns from single responses", why=why, fix="fit=lora")
         use_threads()
-        x = item_features(model, task, model.chosen_layer(), store, report)
+        x = item_features(model, task, store, report)
         groups = np.array(task.groups())
         heads = solve(self, x, groups, lessons, pairwise=task.pairwise)
         return [Learned(head.predict(x[rows]), head.facts) for head, rows in zip(heads, predict, strict=True)]
-
-
-def item_features(model: Model, task: Task, layer: int, store: Store, report: Report) -> FloatArray:
-    """Return one row an item, float32 [n, d]: an Example's features, a Comparison's difference (second - first)."""
-    bank = FeatureBank(store, model)
-    looked = bank.features(
-        task.texts(), [layer], lambda done, total, tokens: report(done=done, total=total, tokens=tokens)
-    )
-    for notice in bank.notices:
-        report(note=notice)
-    values = looked.layers[layer]
-    return values[1::2] - values[0::2] if task.pairwise else values
 
 
 class Head:

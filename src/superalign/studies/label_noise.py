@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from superalign.config import Component
 from superalign.errors import ConfigError
 from superalign.filter import FilterChoice
 from superalign.fit import FitChoice
@@ -26,11 +25,11 @@ from superalign.noise import Noise, NoiseChoice
 from superalign.noise_evaluation import Method, NoiseCell, NoiseEvidence, evaluate
 from superalign.noise_result import LabelNoiseResult
 from superalign.noise_verdict import written
-from superalign.objective import ObjectiveChoice
-from superalign.registry import default
-from superalign.steps import cache_features, filter_labels, label, learn, read_gold, read_items
+from superalign.objective import Objective, ObjectiveChoice
+from superalign.registry import Distinct, default
+from superalign.studies._jobs import Jobs
 from superalign.study import Conduct, Fetch, Plan, Study, studies
-from superalign.task import TaskChoice, check_shares
+from superalign.task import Shares, TaskChoice
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -53,17 +52,26 @@ class LabelNoisePlan(Plan):
 
 
 @dataclass(frozen=True)
-class Lessons:
+class Team:
     """Learners that share their labels: all objectives and seeds at one rate, after one filter or none."""
 
     rate: float
     filter: str | None
+    methods: tuple[Objective, ...]
     labels: Job
 
     @property
     def source(self) -> str:
         """Name of the labels among a job's inputs."""
         return f"labels at {self.rate:g}{f' after {self.filter}' if self.filter else ''}"
+
+    def method(self, objective: Objective) -> Method:
+        """Return the method that an objective is here."""
+        return Method(str(objective), self.filter)
+
+    def named(self, method: Objective) -> str:
+        """Return the name of a method of this team."""
+        return f"{self.method(method)}, {written(self.rate)} noise"
 
 
 @studies.register("label-noise")
@@ -81,32 +89,18 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
     """How labels are made wrong; its own rate is not used, but each of `rates`."""
     rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.0, 0.1, 0.2, 0.3, 0.4)
     """Shares of the labels that are made wrong; without 0 no loss can be given."""
-    methods: Annotated[tuple[ObjectiveChoice, ...], Field(min_length=1)] = default(
+    methods: Annotated[tuple[ObjectiveChoice, ...], Field(min_length=1), Distinct] = default(
         ("naive", "logconf", "gce", "sce", "forward", "bootstrap")
     )
     """Objectives by which the model learns from the noisy labels; the others are compared with the first."""
-    filters: tuple[FilterChoice, ...] = ()
+    filters: Annotated[tuple[FilterChoice, ...], Distinct] = ()
     """Filters of the noisy labels: each method also learns from what each of them leaves."""
     fit: FitChoice = default("probe")
     """How much of the model moves: probe, lora or full."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 5
     """How many seeds; each deals the transfer part anew and draws other wrong labels. The test part is the same."""
-    shares: tuple[int, int, int] = (5, 6, 5)
+    shares: Shares = (5, 6, 5)
     """Proportions of the supervise, transfer and test parts, by group of related items; supervise is not used."""
-
-    @field_validator("shares")
-    @classmethod
-    def _positive(cls, shares: tuple[int, int, int]) -> tuple[int, int, int]:
-        return check_shares(shares)
-
-    @field_validator("methods", "filters")
-    @classmethod
-    def _distinct(cls, chosen: tuple[Component, ...]) -> tuple[Component, ...]:
-        names = [str(one) for one in chosen]
-        for name in names:
-            if names.count(name) > 1:
-                raise ConfigError(f"'{name}' is given twice")
-        return chosen
 
     @field_validator("rates")
     @classmethod
@@ -143,15 +137,23 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
 
     def plan(self) -> LabelNoisePlan:
         """Expand to jobs: items, truth, features, noisy labels a rate, filtered labels, learners."""
-        source = {"task": self.task.spec(), "fingerprint": self.task.fingerprint()}
-        items, gold = Job(read_items, source, title="read the task"), Job(read_gold, source, title="read the truth")
-        features = self._features(items) if self._reads_features else None
-        noisy = {rate: self._noisy(rate, items, gold, features) for rate in self.rates}
-        lessons = [Lessons(rate, None, labels) for rate, labels in noisy.items()]
+        jobs = Jobs(self.task, self.shares, self.seeds)
+        features = jobs.features(self.model, [self.model.chosen_layer()]) if self._reads_features else None
+        noisy = {rate: self._noisy(rate, jobs, features) for rate in self.rates}
+        teams = [Team(rate, None, self.methods, labels) for rate, labels in noisy.items()]
         for one in self.filters:
-            after = {rate: self._filtered(one, labels, items, features) for rate, labels in noisy.items()}
-            lessons += [Lessons(rate, str(one), labels) for rate, labels in after.items()]
-        return LabelNoisePlan(items, gold, features, self._cells(lessons, items, gold, features))
+            for rate, labels in noisy.items():
+                filtered = jobs.filtered(one, labels, self.model, features)
+                teams.append(Team(rate, str(one), self.methods, filtered))
+        seats = jobs.learners(self.model, self.fit, teams, features, "transfer", ["test"])
+        cells = [
+            NoiseCell(team.method(seat.method), team.rate, seat.seed, seat.job, seat.row, team.labels)
+            for seat in seats
+            for team in [teams[seat.team]]
+        ]
+        methods = list(dict.fromkeys(cell.method for cell in cells))
+        cells.sort(key=lambda cell: methods.index(cell.method))
+        return LabelNoisePlan(jobs.items, jobs.gold, features, cells)
 
     def conclude(self, plan: LabelNoisePlan, fetch: Fetch, conduct: Conduct) -> LabelNoiseResult:
         """Score every learner on the test part."""
@@ -173,70 +175,11 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
         estimates = any(method.wants_noise for method in self.methods)
         return isinstance(self.fit, Probe) or bool(self.filters) or self.noise.needs_features or estimates
 
-    @property
-    def _identity(self) -> dict[str, Any]:
-        return {"model": self.model.spec(), "fingerprint": self.model.fingerprint()}
-
-    @property
-    def _dealt(self) -> dict[str, Any]:
-        return {"part": "transfer", "seeds": list(range(self.seeds)), "shares": list(self.shares)}
-
     def _at(self, rate: float) -> Noise:
         return type(self.noise).parse({**self.noise.model_dump(), "rate": rate})
 
-    def _features(self, items: Job) -> Job:
-        params = {**self._identity, "layers": [self.model.chosen_layer()]}
-        return Job(cache_features, params, {"items": items}, f"features of {self.model}")
-
-    def _noisy(self, rate: float, items: Job, gold: Job, features: Job | None) -> Job:
-        params, inputs = {**self._dealt, "by": "noise", "noise": self._at(rate).spec()}, {"items": items, "gold": gold}
+    def _noisy(self, rate: float, jobs: Jobs, features: Job | None) -> Job:
+        more: dict[str, Any] = {"noise": self._at(rate).spec(), "gold": jobs.gold}
         if self.noise.needs_features:  # which labels are wrong then depends on the model
-            params |= self._identity
-            inputs |= {"features": features} if features else {}
-        return Job(label, params, inputs, f"labels with {written(rate)} noise")
-
-    def _filtered(self, chosen: Component, labels: Job, items: Job, features: Job | None) -> Job:
-        inputs = {"items": items, "labels": labels, **({"features": features} if features else {})}
-        params = {**self._dealt, **self._identity, "filter": chosen.spec()}
-        return Job(filter_labels, params, inputs, f"{labels.title} after {chosen}")
-
-    def _cells(self, lessons: list[Lessons], items: Job, gold: Job, features: Job | None) -> list[NoiseCell]:
-        """Return one cell an objective, filter, rate and seed; a fit that solves them together gets them as one job."""
-        params = {
-            **self._identity,
-            "fit": self.fit.spec(),
-            "part": "transfer",
-            "predict": ["test"],
-            "shares": list(self.shares),
-        }
-        shared = {"items": items, **({"gold": gold} if self.fit.wants_gold else {})}
-        taught = [
-            (objective, one, seed)
-            for chosen in dict.fromkeys(one.filter for one in lessons)
-            for objective in self.methods
-            for one in lessons
-            if one.filter == chosen
-            for seed in range(self.seeds)
-        ]
-        plans = [
-            {"objective": objective.spec(), "seed": seed, "labels": one.source, "row": seed}
-            for objective, one, seed in taught
-        ]
-        if self.fit.together:
-            inputs = {**shared, **({"features": features} if features else {}), **{a.source: a.labels for a in lessons}}
-            title = f"{len(taught)} learners: {self.fit} on {self.model}"
-            whole = Job(learn, {**params, "lessons": plans}, inputs, title)
-            return [
-                NoiseCell(Method(str(objective), one.filter), one.rate, seed, whole, row, one.labels)
-                for row, (objective, one, seed) in enumerate(taught)
-            ]
-        cells = []
-        for plan, (objective, one, seed) in zip(plans, taught, strict=True):
-            method = Method(str(objective), one.filter)
-            inputs = {**shared, one.source: one.labels}
-            if features and (isinstance(self.fit, Probe) or objective.wants_noise):
-                inputs["features"] = features
-            title = f"{self.fit} on {self.model}, {method}, {written(one.rate)} noise, seed {seed}"
-            job = Job(learn, {**params, "lessons": [plan]}, inputs, title)
-            cells.append(NoiseCell(method, one.rate, seed, job, 0, one.labels))
-        return cells
+            more |= {**self.model.identity(), "features": features}
+        return jobs.labels("noise", "transfer", f"labels with {written(rate)} noise", **more)

@@ -8,26 +8,25 @@ control on the same labels dealt to the wrong items. All are scored on the *test
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from superalign.config import Component
-from superalign.errors import ConfigError
 from superalign.evaluation import Cell, Evidence, evaluate
-from superalign.filter import Filter, FilterChoice
+from superalign.filter import FilterChoice
 from superalign.fit import Fit, FitChoice
 from superalign.fits.probe import Probe
 from superalign.job import Job
 from superalign.model import Model, ModelChoice, Stage
 from superalign.objective import Objective, ObjectiveChoice
 from superalign.objectives.naive import SoftCrossEntropy
-from superalign.registry import default
+from superalign.registry import Distinct, default
 from superalign.result import Role, WeakToStrongResult
-from superalign.steps import cache_features, filter_labels, label, learn, read_gold, read_items, stack
+from superalign.steps import stack
+from superalign.studies._jobs import Jobs, Seat
 from superalign.study import Conduct, Fetch, Plan, Study, studies
-from superalign.task import TaskChoice, check_shares
+from superalign.task import Shares, TaskChoice
 
 NAIVE = SoftCrossEntropy()
 
@@ -40,7 +39,7 @@ class WeakToStrongPlan(Plan):
     gold: Job
     features: dict[str, Job]
     cells: list[Cell]
-    layers: dict[int, list[Cell]] = field(default_factory=dict)
+    layers: dict[int, list[Cell]]
 
     def jobs(self) -> Iterator[Job]:
         """Yield features first, so that progress shows the slow part early; then learners."""
@@ -63,9 +62,9 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     """The student, and the ceiling."""
     task: TaskChoice = default("facts")
     """What is learnt."""
-    methods: Annotated[tuple[ObjectiveChoice, ...], Field(min_length=1)] = default(("naive", "logconf"))
+    methods: Annotated[tuple[ObjectiveChoice, ...], Field(min_length=1), Distinct] = default(("naive", "logconf"))
     """Objectives by which students learn from the weak labels."""
-    filters: tuple[FilterChoice, ...] = ()
+    filters: Annotated[tuple[FilterChoice, ...], Distinct] = ()
     """Filters of the weak labels: each method also learns from what each of them leaves."""
     fit: FitChoice = default("probe")
     """How much of the strong model moves: probe, lora or full."""
@@ -73,24 +72,10 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     """How much of the weak model moves."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 5
     """How many seeds; each deals the supervise and transfer parts anew. The test part is the same for all."""
-    shares: tuple[int, int, int] = (5, 6, 5)
+    shares: Shares = (5, 6, 5)
     """Proportions of the supervise, transfer and test parts, by group of related items."""
     sweep: Annotated[int, Field(ge=0)] = 8
     """How many layers of the strong model are probed for the accuracy-by-layer figure; 0 for none."""
-
-    @field_validator("shares")
-    @classmethod
-    def _positive(cls, shares: tuple[int, int, int]) -> tuple[int, int, int]:
-        return check_shares(shares)
-
-    @field_validator("methods", "filters")
-    @classmethod
-    def _distinct(cls, chosen: tuple[Component, ...]) -> tuple[Component, ...]:
-        names = [str(one) for one in chosen]
-        for name in names:
-            if names.count(name) > 1:
-                raise ConfigError(f"'{name}' is given twice")
-        return chosen
 
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
@@ -108,25 +93,35 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
         return WeakToStrongResult.model_validate_json(text)
 
     def plan(self) -> WeakToStrongPlan:
-        """Expand to jobs: items, features, weak labels, students, ceiling, control, and probes by layer."""
-        source = {"task": self.task.spec(), "fingerprint": self.task.fingerprint()}
-        items, gold = Job(read_items, source, title="read the task"), Job(read_gold, source, title="read the truth")
-        features = self._features(items)
-        truth = self._labels("truth", "supervise", items, gold=gold)
-        weak = self._cells(self.weak, self.weak_fit, [Team("weak", (NAIVE,), truth)], items, gold, features)
-        said = _stacked(weak)
-        naive = Team("student", (NAIVE,), self._labels("weak", "transfer", items, said=said))
-        ceiling = Team("ceiling", (NAIVE,), self._labels("oracle", "transfer", items, gold=gold))
-        control = Team("control", (NAIVE,), self._labels("shuffled", "transfer", items, said=said))
+        """Expand to jobs: items, weak labels, features, students, ceiling, control, and probes by layer."""
+        jobs, features = Jobs(self.task, self.shares, self.seeds), dict[str, Job]()
+        if isinstance(self.weak_fit, Probe):
+            features["weak"] = jobs.features(self.weak, [self.weak.chosen_layer()])
+        if layers := self._layers():
+            features["strong"] = jobs.features(self.strong, layers)
+        truth = Team("weak", (NAIVE,), jobs.labels("truth", "supervise", gold=jobs.gold))
+        supervisors = jobs.learners(
+            self.weak, self.weak_fit, [truth], features.get("weak"), "supervise", ["transfer", "test"]
+        )
+        said = _stacked(supervisors)
+        naive = Team("student", (NAIVE,), jobs.labels("weak", "transfer", said=said))
+        ceiling = Team("ceiling", (NAIVE,), jobs.labels("oracle", "transfer", gold=jobs.gold))
+        control = Team("control", (NAIVE,), jobs.labels("shuffled", "transfer", said=said))
         students = [Team("student", self.methods, naive.labels)]
         for one in self.filters:
-            students.append(Team("student", self.methods, self._filtered(one, naive.labels, items, features), str(one)))
-        strong = self._cells(self.strong, self.fit, [*students, ceiling, control], items, gold, features)
-        by_layer = {
-            layer: self._cells(self.strong.at_layer(layer), Probe(), [naive, ceiling], items, gold, features)
-            for layer in (self._swept_layers() if self.sweep else [])
-        }
-        return WeakToStrongPlan(items, gold, features, [*weak, *strong], by_layer)
+            labels = jobs.filtered(one, naive.labels, self.strong, features.get("strong"))
+            students.append(Team("student", self.methods, labels, str(one)))
+
+        def taught(model: Model, fit: Fit, teams: list[Team]) -> list[Cell]:
+            return _cells(teams, jobs.learners(model, fit, teams, features.get("strong"), "transfer", ["test"]))
+
+        return WeakToStrongPlan(
+            jobs.items,
+            jobs.gold,
+            features,
+            [*_cells([truth], supervisors), *taught(self.strong, self.fit, [*students, ceiling, control])],
+            {layer: taught(self.strong.at_layer(layer), Probe(), [naive, ceiling]) for layer in self._swept()},
+        )
 
     def conclude(self, plan: WeakToStrongPlan, fetch: Fetch, conduct: Conduct) -> WeakToStrongResult:
         """Score every learner on the test part."""
@@ -143,78 +138,14 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
         )
         return evaluate(evidence, fetch, conduct)
 
-    def _features(self, items: Job) -> dict[str, Job]:
-        """Return one job for each model whose features are needed: all its layers in one pass."""
-        wanted = {
-            "weak": (self.weak, [self.weak.chosen_layer()] if isinstance(self.weak_fit, Probe) else []),
-            "strong": (self.strong, self._swept_layers()),
-        }
-        return {
-            role: Job(cache_features, {**_identity(model), "layers": layers}, {"items": items}, f"features of {model}")
-            for role, (model, layers) in wanted.items()
-            if layers
-        }
+    def _layers(self) -> list[int]:
+        """Return the layers of the strong model that anything looks at."""
+        looks = isinstance(self.fit, Probe) or self.filters or any(one.wants_noise for one in self.methods)
+        return sorted({*([self.strong.chosen_layer()] if looks else []), *self._swept()})
 
-    def _swept_layers(self) -> list[int]:
-        chosen = {self.strong.chosen_layer()} if isinstance(self.fit, Probe) else set[int]()
+    def _swept(self) -> list[int]:
         depth = self.strong.depth()
-        spread = [round(depth * (i + 1) / self.sweep) for i in range(self.sweep)] if depth else []
-        return sorted({*chosen, *spread})
-
-    def _labels(self, by: str, part: str, items: Job, **inputs: Job) -> Job:
-        params = {"by": by, "part": part, "seeds": list(range(self.seeds)), "shares": list(self.shares)}
-        return Job(label, params, {"items": items, **inputs}, f"labels: {by}")
-
-    def _filtered(self, chosen: Filter, labels: Job, items: Job, features: dict[str, Job]) -> Job:
-        params = {
-            **_identity(self.strong),
-            "filter": chosen.spec(),
-            "part": "transfer",
-            "seeds": list(range(self.seeds)),
-            "shares": list(self.shares),
-        }
-        inputs = {"items": items, "labels": labels}
-        if "strong" in features:
-            inputs["features"] = features["strong"]
-        return Job(filter_labels, params, inputs, f"labels after {chosen}")
-
-    def _cells(
-        self, model: Model, fit: Fit, teams: list[Team], items: Job, gold: Job, features: dict[str, Job]
-    ) -> list[Cell]:
-        """Return one cell a team, method and seed; a fit that solves them together gets them as one job."""
-        weak = teams[0].role == "weak"
-        params = {
-            **_identity(model),
-            "fit": fit.spec(),
-            "part": "supervise" if weak else "transfer",
-            "predict": ["transfer", "test"] if weak else ["test"],
-            "shares": list(self.shares),
-        }
-        inputs = {"items": items}
-        cached = features.get("weak" if weak else "strong")
-        if cached is not None and isinstance(fit, Probe):
-            inputs["features"] = cached
-        if fit.wants_gold:
-            inputs["gold"] = gold
-        learners = [(team, method, seed) for team in teams for method in team.methods for seed in range(self.seeds)]
-        lessons = [
-            {"objective": method.spec(), "seed": seed, "labels": team.source, "row": seed}
-            for team, method, seed in learners
-        ]
-        if fit.together:
-            labels = {team.source: team.labels for team in teams}
-            title = f"{', '.join(dict.fromkeys(team.role for team in teams))}: {fit} on {model}"
-            whole = Job(learn, {**params, "lessons": lessons}, {**inputs, **labels}, title)
-            return [
-                Cell(team.role, team.named(method), seed, whole, row, team.labels)
-                for row, (team, method, seed) in enumerate(learners)
-            ]
-        cells = []
-        for lesson, (team, method, seed) in zip(lessons, learners, strict=True):
-            title = f"{team.role}: {fit} on {model}, {team.named(method)}, seed {seed}"
-            job = Job(learn, {**params, "lessons": [lesson]}, {**inputs, team.source: team.labels}, title)
-            cells.append(Cell(team.role, team.named(method), seed, job, 0, team.labels))
-        return cells
+        return sorted({round(depth * (i + 1) / self.sweep) for i in range(self.sweep)}) if depth else []
 
 
 @dataclass(frozen=True)
@@ -237,12 +168,16 @@ class Team:
         return f"{method} after {self.filtered}" if self.filtered else str(method)
 
 
-def _stacked(cells: list[Cell]) -> Job:
+def _cells(teams: list[Team], seats: list[Seat]) -> list[Cell]:
+    owners = [teams[seat.team] for seat in seats]
+    return [
+        Cell(team.role, team.named(seat.method), seat.seed, seat.job, seat.row, team.labels)
+        for team, seat in zip(owners, seats, strict=True)
+    ]
+
+
+def _stacked(seats: list[Seat]) -> Job:
     """Return the job that holds the predictions of all seeds in order."""
-    if all(cell.job == cells[0].job for cell in cells):
-        return cells[0].job
-    return Job(stack, {}, {f"{cell.seed:04d}": cell.job for cell in cells}, "weak predictions of all seeds")
-
-
-def _identity(model: Model) -> dict[str, Any]:
-    return {"model": model.spec(), "fingerprint": model.fingerprint()}
+    if all(seat.job == seats[0].job for seat in seats):
+        return seats[0].job
+    return Job(stack, {}, {f"{seat.seed:04d}": seat.job for seat in seats}, "weak predictions of all seeds")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
 from superalign.config import digest
 from superalign.errors import DataError
-from superalign.task import Loaded, tasks
+from superalign.task import Loaded, Original, tasks
 from superalign.tasks._files import FORMATS, find, sha256
+from superalign.tasks._originals import originals
 from superalign.tasks._read import read
 from superalign.tasks._rows import Table, assemble
 from superalign.tasks._tabular import Tabular
@@ -47,17 +48,23 @@ class File(Tabular):
         Raises:
             DataError: a file is missing or unreadable, too many rows are bad, or the data is degenerate.
         """
-        files = self._files()
-        labels = _labels([path for _, path in files])
-        tables = [Table(read(path, label), part, label) for (part, path), label in zip(files, labels, strict=True)]
-        path = files[0][1].resolve()
-        return assemble(f"{path.parent.name}/{path.stem}", self.fingerprint()[:12], tables, self)
+        path = self._files()[0][1].resolve()
+        return assemble(f"{path.parent.name}/{path.stem}", self.fingerprint()[:12], self._tables(), self)
+
+    def originals(self, loaded: Loaded) -> Iterator[Original]:
+        """Yield every readable row of the files with its own columns."""
+        return originals(self._tables(), self, loaded.task)
 
     def fingerprint(self) -> str:
         """Return a digest of the files' names and SHA-256 and of the settings; not of the folder they are in."""
         settings = self.model_dump(mode="json", exclude={"path", "transfer", "test"})
         files = [[part, path.name, sha256(path)] for part, path in self._files()]
         return digest([self.name, RULES, settings, files])
+
+    def _tables(self) -> list[Table]:
+        files = self._files()
+        labels = _labels([path for _, path in files])
+        return [Table(read(path, label), part, label) for (part, path), label in zip(files, labels, strict=True)]
 
     def _files(self) -> list[tuple[str | None, Path]]:
         own = "supervise" if self.transfer and self.test else None

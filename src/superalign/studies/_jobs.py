@@ -1,0 +1,140 @@
+"""The jobs that studies share: reading, features, labels, filtered labels, learners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+from superalign.filter import Filter
+from superalign.fit import Fit
+from superalign.fits.probe import Probe
+from superalign.job import Job
+from superalign.model import Model
+from superalign.objective import Objective
+from superalign.steps import cache_features, filter_labels, label, learn, read_gold, read_items
+from superalign.task import Shares, TaskSource
+
+
+class Team(Protocol):
+    """Learners that share their labels: each of some objectives, each seed."""
+
+    @property
+    def methods(self) -> tuple[Objective, ...]:
+        """By which they learn."""
+
+    @property
+    def labels(self) -> Job:
+        """From what."""
+
+    @property
+    def source(self) -> str:
+        """Name of the labels among a job's inputs."""
+
+    def named(self, method: Objective) -> str:
+        """Return the name of a method of this team."""
+
+
+class Seat(NamedTuple):
+    """One learner: which row of which job's predictions is its."""
+
+    team: int
+    method: Objective
+    seed: int
+    job: Job
+    row: int
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Makes the jobs of a study.
+
+    Args:
+        task: what is learnt.
+        shares: how it is divided.
+        seeds: how many.
+    """
+
+    task: TaskSource
+    shares: Shares
+    seeds: int
+
+    @cached_property
+    def items(self) -> Job:
+        """The task's items."""
+        return Job(read_items, self._source, title="read the task")
+
+    @cached_property
+    def gold(self) -> Job:
+        """The task's truth."""
+        return Job(read_gold, self._source, title="read the truth")
+
+    def features(self, model: Model, layers: Iterable[int]) -> Job:
+        """Return the job that computes features of some layers in one pass."""
+        params = {**model.identity(), "layers": list(layers)}
+        return Job(cache_features, params, {"items": self.items}, f"features of {model}")
+
+    def labels(self, by: str, part: str, title: str = "", **more: Any) -> Job:
+        """Return the job that labels a part for every seed; jobs among `more` are inputs, the rest parameters."""
+        inputs = {name: value for name, value in more.items() if isinstance(value, Job)}
+        params = {name: value for name, value in more.items() if name not in inputs}
+        return Job(
+            label,
+            {**self._dealt(part), "by": by, **params},
+            {"items": self.items, **inputs},
+            title or f"labels: {by}",
+        )
+
+    def filtered(self, chosen: Filter, labels: Job, model: Model, features: Job | None, part: str = "transfer") -> Job:
+        """Return the job that lets a filter go over labels, by features of a model."""
+        params = {**self._dealt(part), **model.identity(), "filter": chosen.spec()}
+        inputs = {"items": self.items, "labels": labels, **_named(features)}
+        return Job(filter_labels, params, inputs, f"{labels.title} after {chosen}")
+
+    def learners(
+        self, model: Model, fit: Fit, teams: Sequence[Team], features: Job | None, part: str, predict: list[str]
+    ) -> list[Seat]:
+        """Return a seat a team, method and seed; a fit that solves them together gets them as one job."""
+        params = {
+            **model.identity(),
+            "fit": fit.spec(),
+            "part": part,
+            "predict": predict,
+            "shares": list(self.shares),
+        }
+        inputs = {"items": self.items, **({"gold": self.gold} if fit.wants_gold else {})}
+        taught = [
+            (number, method, seed)
+            for number, team in enumerate(teams)
+            for method in team.methods
+            for seed in range(self.seeds)
+        ]
+        lessons = [
+            {"objective": method.spec(), "seed": seed, "labels": teams[number].source, "row": seed}
+            for number, method, seed in taught
+        ]
+        if fit.together:
+            inputs |= {**_named(features), **{team.source: team.labels for team in teams}}
+            title = f"{len(taught)} learners: {fit} on {model}"
+            whole = Job(learn, {**params, "lessons": lessons}, inputs, title)
+            return [Seat(*one, whole, row) for row, one in enumerate(taught)]
+        seats = []
+        for lesson, (number, method, seed) in zip(lessons, taught, strict=True):
+            team = teams[number]
+            looks = isinstance(fit, Probe) or method.wants_noise
+            mine = {**inputs, **(_named(features) if looks else {}), team.source: team.labels}
+            title = f"{team.named(method)}: {fit} on {model}, seed {seed}"
+            seats.append(Seat(number, method, seed, Job(learn, {**params, "lessons": [lesson]}, mine, title), 0))
+        return seats
+
+    @property
+    def _source(self) -> dict[str, Any]:
+        return {"task": self.task.spec(), "fingerprint": self.task.fingerprint()}
+
+    def _dealt(self, part: str) -> dict[str, Any]:
+        return {"part": part, "seeds": list(range(self.seeds)), "shares": list(self.shares)}
+
+
+def _named(features: Job | None) -> dict[str, Job]:
+    return {"features": features} if features else {}
