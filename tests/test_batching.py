@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superalign.batching import PASS, WINDOW, WINDOWS, epoch_batches, pad, within_budget
+from superalign.batching import PASS, WINDOW, WINDOWS, epoch_batches, filled, pad, within_budget
 
 LENGTHS = st.lists(st.integers(1, 600), min_size=1, max_size=400).map(np.array)
 
@@ -89,3 +89,13 @@ def test_padding_goes_to_the_right():
     ids, mask = pad([[7, 8, 9], [5]], filler=0)
     assert ids.tolist() == [[7, 8, 9], [5, 0, 0]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+@given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 100))
+def test_filled_pieces_hold_every_item_once_and_are_few(lengths, budget):
+    sizes = np.array(lengths, dtype=np.int64)
+    pieces = filled(np.arange(len(sizes)), sizes, budget)
+    assert sorted(item for piece in pieces for item in piece) == list(range(len(sizes)))
+    assert all(sizes[piece].sum() <= budget or len(piece) == 1 for piece in pieces)
+    for one, following in pairwise(pieces):  # a piece ends only where the next item does not fit
+        assert sizes[one].sum() + sizes[following[0]] > budget

@@ -79,7 +79,7 @@ def test_a_prompt_computed_once_for_both_responses_changes_nothing(tiny: Tiny, a
 
 def test_sliding_windows_look_back_by_position_not_by_place(tiny: Tiny) -> None:
     policy = policy_of(tiny("gemma3"))  # its windows are 8 tokens
-    assert min(window for window in policy.voice.windows.values() if window) == 8
+    assert min(window for window in policy.backbone.windows.values() if window) == 8
     generator = np.random.default_rng(0)
     long = [generator.integers(0, 250, size=n).tolist() for n in (20, 15, 18)]
     answers = Answers([long[0]], [[long[1], long[2]]], 0)
@@ -107,14 +107,14 @@ def test_every_token_of_a_response_is_said_by_the_place_before_it(data: st.DataO
     prompts = data.draw(st.lists(tokens, min_size=1, max_size=4))
     responses = [[data.draw(tokens) for _ in range(sides)] for _ in prompts]
     layout = lay_out(prompts, responses, 0)
-    t = layout.ids.shape[1]
+    t = layout.rows.ids.shape[1]
     for source, target, owner in zip(layout.source, layout.target, layout.owner, strict=True):
         row, column = divmod(int(source), t)
         assert row == owner // sides
         side = owner % sides + 1
-        assert layout.segments[row, column] in (0, side)
-        said = [c for c in range(t) if layout.segments[row, c] == side and layout.ids[row, c] == target]
-        assert any(layout.positions[row, c] == layout.positions[row, column] + 1 for c in said)
+        assert layout.rows.segments[row, column] in (0, side)
+        said = [c for c in range(t) if layout.rows.segments[row, c] == side and layout.rows.ids[row, c] == target]
+        assert any(layout.rows.positions[row, c] == layout.rows.positions[row, column] + 1 for c in said)
     written = [layout.target[layout.owner == n].tolist() for n in range(len(prompts) * sides)]
     assert written == [response for both in responses for response in both]
 

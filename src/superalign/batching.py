@@ -63,6 +63,27 @@ def within_budget(items: IntArray, lengths: IntArray, budget: int) -> list[IntAr
     return pieces[::-1]
 
 
+def filled(items: IntArray, lengths: IntArray, budget: int) -> list[IntArray]:
+    """Sort items by length and cut them into as few pieces of at most `budget` tokens as it takes, without padding.
+
+    An item longer than the budget is a piece of its own. The longest come first.
+
+    Args:
+        items: int64 [n], indices into `lengths`.
+        lengths: of every item, in tokens.
+        budget: the most tokens of a piece.
+    """
+    order = items[np.argsort(-lengths[items], kind="stable")]
+    pieces, tokens = list[list[int]](), budget
+    for item, length in zip(order.tolist(), lengths[order].tolist(), strict=True):
+        tokens += length
+        if tokens > budget:
+            pieces.append([])
+            tokens = length
+        pieces[-1].append(item)
+    return [np.array(piece, dtype=np.int64) for piece in pieces]
+
+
 def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[IntArray, IntArray]:
     """Return token ids and attention mask, int64 [n, t], padded on the right."""
     lengths = np.array([len(row) for row in rows])

@@ -129,13 +129,13 @@ class Learner:
             norm = gathered(torch.nn.utils.clip_grad_norm_(network.trainable, CLIP))
             adam.step()
             adam.zero_grad()
-            trace.add(loss, norm, reading.tokens(batch))
+            trace.add(loss, norm, int(reading.sizes[batch].sum()))
             self.report(done=step + 1, total=len(plan), tokens=trace.tokens, **trace.news())
             for observer in observers:
                 observer.observe(step + 1, len(plan), network)
             if checkpoints:
                 checkpoints.keep(step + 1, state)
-        computed = sum(reading.padded(batch, self._budget(reading, batch)) for batch in plan)
+        computed = sum(network.computed(reading, piece) for batch in plan for piece in self._pieces(reading, batch))
         return {"steps": len(plan), "padding": computed / trace.tokens, **trace.ends()}
 
     def _plan(self, reading: Readable, labels: Labels, seed: int) -> list[IntArray]:
@@ -152,9 +152,8 @@ class Learner:
         """Leave the gradient of the batch's weighted mean loss on the parameters; return the loss, on the device."""
         import torch
 
-        budget = self._budget(reading, batch)
-        pieces = reading.cut(batch, budget)
-        mine = self.processes.deal([reading.padded(piece, budget) for piece in pieces])
+        pieces = self._pieces(reading, batch)
+        mine = self.processes.deal([self.network.computed(reading, piece) for piece in pieces])
         context = self._context(reading, pieces, mine, targets) if len(pieces) > 1 else None
         weight, total = targets.weight[batch].sum(), targets.weight.new_zeros(())
         for number, counts in mine:
@@ -169,10 +168,13 @@ class Learner:
         self.processes.add_up([total, *self.processes.gradients(self.network.trainable)])
         return total
 
-    def _budget(self, reading: Readable, batch: IntArray) -> int:
-        """Return the tokens computed at once: few enough for each process to get a piece of the batch."""
-        budget, count = self.training.microbatch_tokens, self.processes.count
-        return budget if count == 1 else min(budget, -(-reading.padded(batch, budget) // count))
+    def _pieces(self, reading: Readable, batch: IntArray) -> list[IntArray]:
+        """Cut a batch into what is computed at once: small enough for each process to get a piece."""
+        network, budget, count = self.network, self.training.microbatch_tokens, self.processes.count
+        if count > 1:
+            whole = sum(network.computed(reading, piece) for piece in network.cut(reading, batch, budget))
+            budget = min(budget, -(-whole // count))
+        return network.cut(reading, batch, budget)
 
     def _context(
         self, reading: Readable, pieces: list[IntArray], mine: list[tuple[int, bool]], targets: Targets

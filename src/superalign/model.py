@@ -61,13 +61,11 @@ class Voice:
         head: on the backbone's hidden states.
         completions: token ids of each text: what is given, and what the policy would write.
         limit: most tokens of a text.
-        windows: kinds of attention layers and how far back each looks, None for to the beginning; "" is all layers.
     """
 
     head: Head
     completions: Callable[[Sequence[Text]], list[tuple[list[int], list[int]]]]
     limit: int
-    windows: Mapping[str, int | None]
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,10 @@ class Backbone:
     pad_id: int
     layer: int
     """The highest layer: what is pooled."""
+    causal: bool
+    """Whether each token sees only those before it."""
+    windows: Mapping[str, int | None]
+    """Kinds of attention layers and how far each looks, None for everywhere; "" is all layers."""
     voice: Callable[[], Voice] | None = None
     """Makes it a language model; None when it is none, or is cut off below its head."""
 

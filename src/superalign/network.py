@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from superalign.batching import pad, within_budget
+from superalign.batching import filled, pad, within_budget
+from superalign.flat import Flat, set_flat
 from superalign.model import Backbone, Precision
 from superalign.task import Task
 
@@ -46,8 +47,21 @@ class Reading:
     @cached_property
     def lengths(self) -> IntArray:
         """Tokens of each item's longest text, int64 [n]."""
-        lengths = np.array([len(row) for row in self.ids], dtype=np.int64)
-        return np.asarray(lengths.reshape(-1, self.sides).max(1))
+        return np.asarray(self._by_text.max(1))
+
+    @cached_property
+    def sizes(self) -> IntArray:
+        """Tokens of all of an item's texts, int64 [n]."""
+        return np.asarray(self._by_text.sum(1))
+
+    @property
+    def widths(self) -> IntArray:
+        """Tokens of an item's texts when each is padded to the longest, int64 [n]."""
+        return self.lengths * self.sides
+
+    @cached_property
+    def _by_text(self) -> IntArray:
+        return np.array([len(row) for row in self.ids], dtype=np.int64).reshape(-1, self.sides)
 
     def one_by_one(self) -> Reading:
         """Return the texts of all items as items of their own, in order."""
@@ -56,18 +70,6 @@ class Reading:
     def texts(self, rows: IntArray) -> list[Sequence[int]]:
         """Return the token ids of the items' texts."""
         return [self.ids[row * self.sides + side] for row in rows for side in range(self.sides)]
-
-    def tokens(self, rows: IntArray) -> int:
-        """Count the real tokens of the items."""
-        return sum(len(ids) for ids in self.texts(rows))
-
-    def cut(self, rows: IntArray, budget: int) -> list[IntArray]:
-        """Cut items into pieces of like length of at most `budget` tokens with padding, one item at least."""
-        return within_budget(rows, self.lengths * self.sides, budget)
-
-    def padded(self, rows: IntArray, budget: int) -> int:
-        """Count the tokens computed for the items when they are cut to `budget`, padding included."""
-        return sum(len(piece) * self.sides * int(self.lengths[piece].max()) for piece in self.cut(rows, budget))
 
 
 class Readable(Protocol):
@@ -82,16 +84,35 @@ class Readable(Protocol):
 
     @property
     def lengths(self) -> IntArray:
-        """Tokens of each item, int64 [n]."""
+        """Tokens of each item's longest row, int64 [n]."""
 
-    def tokens(self, rows: IntArray) -> int:
-        """Count the real tokens of the items."""
+    @property
+    def sizes(self) -> IntArray:
+        """Real tokens of each item, int64 [n]."""
 
-    def cut(self, rows: IntArray, budget: int) -> list[IntArray]:
-        """Cut items into pieces of like length of at most `budget` tokens with padding, one item at least."""
+    @property
+    def widths(self) -> IntArray:
+        """Tokens of each item in a batch that it is the longest of, int64 [n]."""
 
-    def padded(self, rows: IntArray, budget: int) -> int:
-        """Count the tokens computed for the items when they are cut to `budget`, padding included."""
+
+class Rows(NamedTuple):
+    """Token ids as rows of a batch.
+
+    Args:
+        ids: int64 [b, t].
+        positions: int64 [b, t].
+        segments: int64 [b, t]: 0 is seen by the whole row, 1 and 2 by themselves, -1 is padding, on the right.
+    """
+
+    ids: IntArray
+    positions: IntArray
+    segments: IntArray
+
+    @classmethod
+    def of(cls, texts: Sequence[Sequence[int]], filler: int) -> Rows:
+        """Pad texts to the longest."""
+        ids, mask = pad(texts, filler)
+        return cls(ids, np.tile(np.arange(ids.shape[1]), (len(ids), 1)), mask - 1)
 
 
 R = TypeVar("R", bound=Readable, contravariant=True)
@@ -114,6 +135,59 @@ class Trainee(ABC, Generic[R]):
         self.device: torch.device = next(backbone.module.parameters()).device
         self.trainable: list[Tensor] = [p for p in backbone.module.parameters() if p.requires_grad]
         backbone.module.eval()
+        self.flat = _flattens(self)
+
+    def cut(self, reading: Readable, rows: IntArray, budget: int) -> list[IntArray]:
+        """Cut items into pieces of like length of at most `budget` computed tokens, one item at least."""
+        if self.flat:
+            return filled(rows, reading.sizes, budget)
+        return within_budget(rows, reading.widths, budget)
+
+    def computed(self, reading: Readable, piece: IntArray) -> int:
+        """Count the tokens computed for a piece, padding included."""
+        return int(reading.sizes[piece].sum() if self.flat else len(piece) * reading.widths[piece].max())
+
+    def hidden(self, rows: Rows) -> Tensor:
+        """Return the body's last hidden states, [b, t, d]; what stands in padding has no meaning."""
+        import torch
+
+        real = rows.segments >= 0
+        shared = rows.segments.max() > 1  # two responses that must not see each other
+        mask = self._mask(rows) if self.flat or shared else torch.from_numpy(real.astype(np.int64)).to(self.device)
+        inputs: dict[str, Any] = {"attention_mask": mask}
+        ids, positions = rows.ids, rows.positions
+        if self.flat:
+            token = np.where(real, real.cumsum().reshape(real.shape) - 1, 0).ravel()
+            inputs["flat"] = Flat(*real.shape, *self._here(token, np.flatnonzero(real)))
+            ids, positions = ids[real][None], positions[real][None]
+        inputs["input_ids"], inputs["position_ids"] = self._here(ids, positions)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            hidden: Tensor = self.backbone.module(**inputs).last_hidden_state
+        return inputs["flat"].spread(hidden[0]) if self.flat else hidden
+
+    def _here(self, *arrays: IntArray) -> list[Tensor]:
+        import torch
+
+        return [torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays]
+
+    def _mask(self, rows: Rows) -> Tensor | dict[str, Tensor]:
+        """Return which places see which, as what is added to attention's scores: [b, 1, t, t], a kind of layer."""
+        import torch
+
+        segments, positions = self._here(rows.segments, rows.positions)
+        if self.backbone.causal and rows.segments.max() <= 0:  # padding on the right is never seen
+            segments, positions = torch.zeros_like(segments[:1]), positions[:1]
+        mine, other = segments[:, :, None], segments[:, None, :]
+        seen = (other == 0) | (other == mine)
+        seen = seen.tril() if self.backbone.causal else seen
+        distance = (positions[:, :, None] - positions[:, None, :]).abs()
+        dtype = next(self.backbone.module.parameters()).dtype
+        masks = {}
+        for kind, window in self.backbone.windows.items():
+            near = seen if window is None else seen & (distance < window)
+            mask = torch.zeros(near.shape, dtype=dtype, device=self.device)
+            masks[kind] = mask.masked_fill_(~near, torch.finfo(dtype).min).unsqueeze(1)
+        return masks.get("", masks)
 
     @abstractmethod
     def logits(self, reading: R, rows: IntArray) -> Tensor:
@@ -133,7 +207,7 @@ class Trainee(ABC, Generic[R]):
         out = np.empty((len(rows), self.classes), dtype=np.float32)
         place = {int(row): number for number, row in enumerate(rows)}
         with torch.inference_mode():
-            for piece in reading.cut(rows, budget):
+            for piece in self.cut(reading, rows, budget):
                 out[[place[int(row)] for row in piece]] = self.logits(reading, piece).softmax(-1).cpu().numpy()
         return out
 
@@ -180,11 +254,36 @@ class Network(Trainee[Reading]):
         import torch
 
         self.act()
-        ids, mask = (torch.from_numpy(x).to(self.device) for x in pad(reading.texts(rows), self.backbone.pad_id))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            hidden = self.backbone.module(input_ids=ids, attention_mask=mask).last_hidden_state
-            pooled = self.backbone.pool(hidden, mask)
+        rows_of_texts = Rows.of(reading.texts(rows), self.backbone.pad_id)
+        (real,) = self._here(rows_of_texts.segments + 1)
+        pooled = self.backbone.pool(self.hidden(rows_of_texts), real)
         scores: Tensor = self.head(pooled.float())
         if self.head.out_features > 1:
             return scores
         return scores.view(-1, 2) if reading.sides == 2 else torch.cat([torch.zeros_like(scores), scores], 1)
+
+
+def _flattens(trainee: Trainee[Any]) -> bool:
+    """Tell by a trial whether the body computes texts one after the other as it does each alone, and set it so."""
+    import torch
+
+    body: Any = trainee.backbone.module
+    before = getattr(getattr(body, "config", None), "_attn_implementation", None)
+    if before is None:
+        return False
+    texts = [[1, 2, 3, 4, 5], [6, 7, 4]]
+    filler = trainee.backbone.pad_id
+    trainee.flat = False
+    with torch.inference_mode():
+        alone = [trainee.hidden(Rows.of([text], filler))[0] for text in texts]
+        try:
+            set_flat(body)
+            trainee.flat = True
+            both = trainee.hidden(Rows.of(texts, filler))
+            found = [both[row, : len(text)] for row, text in enumerate(texts)]
+            if all(torch.allclose(a, b, rtol=0.02, atol=0.02) for a, b in zip(found, alone, strict=True)):
+                return True
+        except (TypeError, ValueError, RuntimeError, KeyError, IndexError, AttributeError):
+            pass
+        body.set_attn_implementation(before)
+    return False

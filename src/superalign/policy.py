@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from superalign.batching import within_budget
 from superalign.errors import DataError, ModelError
 from superalign.model import Backbone, Precision, Voice
-from superalign.network import Trainee
+from superalign.network import Rows, Trainee
 from superalign.objective import Objective, Said
 from superalign.task import Task
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-NOWHERE = -1  # the segment of padding
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,24 @@ class Answers:
         return len(self.responses[0])
 
     @cached_property
-    def lengths(self) -> IntArray:
+    def sizes(self) -> IntArray:
         """Tokens of each item: its prompt once and all its responses, int64 [n]."""
         return np.array(
             [len(p) + sum(map(len, r)) for p, r in zip(self.prompts, self.responses, strict=True)], dtype=np.int64
         )
 
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each item's row: all of them."""
+        return self.sizes
+
+    @property
+    def widths(self) -> IntArray:
+        """Tokens of each item's row: all of them."""
+        return self.sizes
+
     @cached_property
-    def sizes(self) -> IntArray:
+    def written(self) -> IntArray:
         """Tokens of each response, int64 [n, s]."""
         return np.array([[len(response) for response in item] for item in self.responses], dtype=np.int64)
 
@@ -89,34 +97,18 @@ class Answers:
         reference = None if self.reference is None else self.reference.reshape(-1, 1)
         return Answers(prompts, responses, self.truncated, reference)
 
-    def tokens(self, rows: IntArray) -> int:
-        """Count the real tokens of the items."""
-        return int(self.lengths[rows].sum())
-
-    def cut(self, rows: IntArray, budget: int) -> list[IntArray]:
-        """Cut items into pieces of like length of at most `budget` tokens with padding, one item at least."""
-        return within_budget(rows, self.lengths, budget)
-
-    def padded(self, rows: IntArray, budget: int) -> int:
-        """Count the tokens computed for the items when they are cut to `budget`, padding included."""
-        return sum(len(piece) * int(self.lengths[piece].max()) for piece in self.cut(rows, budget))
-
 
 class Layout(NamedTuple):
     """Items as rows of one batch: a prompt, then its responses one after the other.
 
     Args:
-        ids: int64 [b, t].
-        positions: int64 [b, t]; each response begins where the prompt ends.
-        segments: int64 [b, t]: 0 the prompt, 1 and 2 the responses, -1 padding.
+        rows: segment 0 is the prompt, 1 and 2 the responses, each of which begins where the prompt ends.
         source: int64 [m], the place (row * t + column) whose output says each token of a response.
         target: int64 [m], that token.
         owner: int64 [m], its response (row * sides + side).
     """
 
-    ids: IntArray
-    positions: IntArray
-    segments: IntArray
+    rows: Rows
     source: IntArray
     target: IntArray
     owner: IntArray
@@ -128,7 +120,7 @@ def lay_out(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[Seque
     sizes = np.array([[len(prompt), *map(len, rows)] for prompt, rows in zip(prompts, responses, strict=True)])
     b, t = len(sizes), int(sizes.sum(1).max())
     ids = np.full((b, t), filler, dtype=np.int64)
-    positions, segments = np.zeros((b, t), dtype=np.int64), np.full((b, t), NOWHERE, dtype=np.int64)
+    positions, segments = np.zeros((b, t), dtype=np.int64), np.full((b, t), -1, dtype=np.int64)
     source = []
     for row, (prompt, *lengths) in enumerate(sizes.tolist()):
         end = prompt + sum(lengths)
@@ -141,7 +133,7 @@ def lay_out(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[Seque
             start += n
     target = np.fromiter(chain.from_iterable(chain.from_iterable(responses)), dtype=np.int64)
     owner = np.repeat(np.arange(b * sides), sizes[:, 1:].ravel())
-    return Layout(ids, positions, segments, np.array(source, dtype=np.int64), target, owner)
+    return Layout(Rows(ids, positions, segments), np.array(source, dtype=np.int64), target, owner)
 
 
 class Policy(Trainee[Answers]):
@@ -186,7 +178,7 @@ class Policy(Trainee[Answers]):
             if reading.reference is None:
                 raise ModelError("the reference policy was not asked")
             before = torch.from_numpy(reading.reference[rows]).to(self.device)
-        tokens = torch.from_numpy(reading.sizes[rows]).to(self.device)
+        tokens = torch.from_numpy(reading.written[rows]).to(self.device)
         scores = self.objective.score(Said(said, before, tokens), self.beta)
         return scores if reading.sides == 2 else torch.cat([torch.zeros_like(scores), scores], 1)
 
@@ -201,39 +193,12 @@ class Policy(Trainee[Answers]):
             prompts = [prompt for prompt in prompts for _ in range(reading.sides)]
             responses = [[response] for both in responses for response in both]
         layout = lay_out(prompts, responses, self.backbone.pad_id)
-        hidden = self._hidden(layout).flatten(0, 1)
-        source, target, owner = (
-            torch.from_numpy(x).to(self.device) for x in (layout.source, layout.target, layout.owner)
-        )
+        hidden = self.hidden(layout.rows).flatten(0, 1)
+        source, target, owner = self._here(layout.source, layout.target, layout.owner)
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         each = self.voice.head.logprobs(hidden[source], target, dtype)
         total = torch.zeros(len(rows) * reading.sides, dtype=torch.float32, device=self.device)
         return total.index_add(0, owner, each).view(len(rows), reading.sides)
-
-    def _hidden(self, layout: Layout) -> Tensor:
-        import torch
-
-        ids, positions = (torch.from_numpy(x).to(self.device) for x in (layout.ids, layout.positions))
-        inputs: dict[str, Any] = {"input_ids": ids, "position_ids": positions}
-        if layout.segments.max() > 1:  # one response a row needs no mask: it is causal, and padding is on the right
-            inputs["attention_mask"] = self._mask(torch.from_numpy(layout.segments).to(self.device), positions)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            hidden: Tensor = self.backbone.module(**inputs).last_hidden_state
-        return hidden
-
-    def _mask(self, segments: Tensor, positions: Tensor) -> Tensor | dict[str, Tensor]:
-        """Return which places see which, as what is added to attention's scores: [b, 1, t, t], a kind of layer."""
-        import torch
-
-        mine, other = segments[:, :, None], segments[:, None, :]
-        seen = ((other == 0) | (other == mine)).tril()
-        dtype = next(self.backbone.module.parameters()).dtype
-        masks = {}
-        for kind, window in self.voice.windows.items():
-            near = seen if window is None else seen & (positions[:, :, None] - positions[:, None, :] < window)
-            mask = torch.zeros(near.shape, dtype=dtype, device=self.device)
-            masks[kind] = mask.masked_fill_(~near, torch.finfo(dtype).min).unsqueeze(1)
-        return masks.get("", masks)
 
 
 def _shares_prompts(policy: Policy) -> bool:

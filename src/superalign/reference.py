@@ -46,9 +46,9 @@ def reference(policy: Policy, answers: Answers, model: Model, store: Store, budg
             out[rows] = kept.tensors["logprob"]
             continue
         with torch.inference_mode():
-            for piece in answers.cut(rows, budget):
+            for piece in policy.cut(answers, rows, budget):
                 out[piece] = policy.logprobs(answers, piece).cpu().numpy()
-                tokens += answers.tokens(piece)
+                tokens += int(answers.sizes[piece].sum())
                 report(done=start + len(rows), total=len(order), tokens=tokens)
         bank.save(key, Artifact({"logprob": out[rows]}))
     for notice in bank.notices:

@@ -97,6 +97,7 @@ class HuggingFace(TransformerSettings):
     def backbone(self, dtype: Precision = "fp32") -> Backbone:
         """Load a fresh network for training: up to the `layer` that was set, whole when none was."""
         from superalign.models._forward import pool_last, pool_mean
+        from superalign.models._head import attention_windows
         from superalign.models._trunk import load_trunk
 
         use_threads()
@@ -113,14 +114,13 @@ class HuggingFace(TransformerSettings):
 
         pool = pool_last if self._pooling() == "last" else pool_mean
         voice = partial(self._voice, module, reader) if self._causal() and layer == self.depth() else None
-        return Backbone(module, self._width(), tokenize, pool, reader.pad_id, layer, voice)
+        windows = attention_windows(module.config)
+        return Backbone(module, self._width(), tokenize, pool, reader.pad_id, layer, self._causal(), windows, voice)
 
     def _voice(self, module: Any, reader: Reader) -> Voice:
-        from superalign.models._head import attention_windows, load_head
+        from superalign.models._head import load_head
 
-        config = self._config()
-        head = load_head(self._folder(), config, module)
-        return Voice(head, reader.completions, self._limit(), attention_windows(config))
+        return Voice(load_head(self._folder(), self._config(), module), reader.completions, self._limit())
 
     def _folder(self) -> Path:
         return folder_of(self.path, self.revision)
