@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from superalign.config import Component
 from superalign.errors import ConfigError
-from superalign.evaluation import Cell, Evidence, evaluate
+from superalign.evaluation import Cell, WeakToStrongEvidence, evaluate
 from superalign.filter import Filter, FilterChoice
 from superalign.fit import Fit, FitChoice
 from superalign.fits.probe import Probe
@@ -131,7 +131,7 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     def conclude(self, plan: WeakToStrongPlan, fetch: Fetch, conduct: Conduct) -> WeakToStrongResult:
         """Score every learner on the test part."""
         oracles = [fit for fit in (self.weak_fit, self.fit) if fit.wants_gold]
-        evidence = Evidence(
+        evidence = WeakToStrongEvidence(
             plan.items,
             plan.gold,
             plan.features,
