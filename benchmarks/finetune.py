@@ -10,17 +10,12 @@ same items. Speeds count real tokens.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _finetuning import pointwise
-from _measure import Meter, in_own_process, peak_gb, show
+from _measure import Meter, Plan, Row, Workers, asked_of, ratio, run, show, spent, worker_options, write
 
 from superalign.fits.full import Full
 from superalign.fits.lora import Lora
@@ -35,7 +30,7 @@ BATCH = 16
 RATES = {"lora": 3e-4, "full": 3e-5}
 
 
-def ours(plan: dict[str, Any]) -> dict[str, Any]:
+def ours(plan: Plan) -> Row:
     """Train and score with superalign's loop."""
     task, truth = pointwise(plan["task"], plan["items"] + plan["test"], plan["seed"])
     kind = {"lora": Lora, "full": Full}[plan["fit"]]
@@ -47,10 +42,10 @@ def ours(plan: dict[str, Any]) -> dict[str, Any]:
         reading = Reading.of(task, taught, network.backbone)
         facts = Learner(network, objectives.build("naive"), fit, lambda **_: None).train(reading, labels, plan["seed"])
     probs = network.probs(Reading.of(task, asked, network.backbone), np.arange(len(asked)), fit.microbatch_tokens)
-    return row(meter, facts["tokens"], float((probs.argmax(1) == truth[asked]).mean()))
+    return spent(meter, facts["tokens"]) | {"accuracy": float((probs.argmax(1) == truth[asked]).mean())}
 
 
-def trainer(plan: dict[str, Any], grouped: bool) -> dict[str, Any]:
+def trainer(plan: Plan, grouped: bool) -> Row:
     """Train and score with the Hugging Face Trainer."""
     import torch
     from datasets import Dataset
@@ -97,25 +92,13 @@ def trainer(plan: dict[str, Any], grouped: bool) -> dict[str, Any]:
             disable_tqdm=True,
         )
         collate = DataCollatorWithPadding(tokenizer)
-        run = Trainer(network, settings, train_dataset=Dataset.from_list(rows[:n]), data_collator=collate)
-        run.train()
-    guesses = run.predict(Dataset.from_list(rows[n:])).predictions.argmax(1)
-    return row(meter, sum(map(len, ids[:n])), float((guesses == truth[n:]).mean()))
+        trained = Trainer(network, settings, train_dataset=Dataset.from_list(rows[:n]), data_collator=collate)
+        trained.train()
+    guesses = trained.predict(Dataset.from_list(rows[n:])).predictions.argmax(1)
+    return spent(meter, sum(map(len, ids[:n]))) | {"accuracy": float((guesses == truth[n:]).mean())}
 
 
-def row(meter: Meter, tokens: int, accuracy: float) -> dict[str, Any]:
-    """Return one column of the table."""
-    return {
-        "tokens": tokens,
-        "tok/s": tokens / meter.wall,
-        "wall s": meter.wall,
-        "CPU s": meter.cpu,
-        "peak GB": peak_gb(),
-        "accuracy": accuracy,
-    }
-
-
-WORKERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+WORKERS: Workers = {
     "Trainer": lambda plan: trainer(plan, grouped=False),
     "Trainer, by length": lambda plan: trainer(plan, grouped=True),
     "ours": ours,
@@ -124,32 +107,18 @@ WORKERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 def main() -> None:
     """Run the three and print them side by side."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = worker_options(__doc__, WORKERS)
     options.add_argument("--fit", choices=[*RATES], default="lora")
-    options.add_argument("--model", default="embedded:smollm2")
     options.add_argument("--task", default=f"file:{MIXED}")
     options.add_argument("--items", type=int, default=64)
     options.add_argument("--test", type=int, default=100)
-    options.add_argument("--threads", type=int)
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--json", type=Path)
-    options.add_argument("--worker", choices=[*WORKERS], help=argparse.SUPPRESS)
-    options.add_argument("--plan", type=json.loads, help=argparse.SUPPRESS)
-    asked = options.parse_args()
-    if asked.worker:
-        print(json.dumps(WORKERS[asked.worker](asked.plan)))
-        return
-    if asked.threads:
-        os.environ["SUPERALIGN_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(asked.threads)
+    asked = asked_of(options, WORKERS)
     plan = {name: getattr(asked, name) for name in ("fit", "model", "task", "items", "test", "seed")}
-    rows = {name: in_own_process(__file__, name, plan) for name in WORKERS}
+    rows = run(WORKERS, plan)
     for name in ("Trainer", "Trainer, by length"):
-        rows[f"ours / {name}"] = {
-            measure: rows["ours"][measure] / rows[name][measure] for measure in ("tok/s", "wall s", "CPU s", "peak GB")
-        }
+        rows[f"ours / {name}"] = ratio(rows["ours"], rows[name])
     show(f"{asked.fit} of {asked.model}, {asked.items} items", rows)
-    if asked.json:
-        asked.json.write_text(json.dumps({"plan": plan, "figures": rows}, indent=2) + "\n")
+    write(asked.json, {"plan": plan, "figures": rows})
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ cleanlab judges the same rows from the same out-of-sample probabilities; it is l
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _measure import Row, set_options, write
 from rich.console import Console
 from rich.table import Table
 
@@ -38,20 +36,15 @@ SETS = {
 NOISES = ("symmetric", "class-dependent", "instance-dependent")
 RATES = (0.1, 0.2, 0.3, 0.4)
 PEERS = ("prune_by_noise_rate", "confident_learning", "low_self_confidence")
-Row = dict[str, Any]
 
 
 def main() -> None:
     """Measure every set, kind of noise and rate, and print two tables."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--data", type=Path, required=True, help="folder with one sub-folder a set")
+    options = set_options(__doc__, limit=800)
     options.add_argument("--model", default="embedded:minilm")
-    options.add_argument("--limit", type=int, default=800, help="rows of a set (default: 800)")
-    options.add_argument("--only", nargs="*", help="names of sets")
     options.add_argument("--noises", nargs="*", default=list(NOISES))
     options.add_argument("--rates", nargs="*", type=float, default=list(RATES))
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--json", type=Path, help="also write the rows here")
     asked = options.parse_args()
     if not find_spec("cleanlab"):
         print("cleanlab is not installed: measured without it", file=sys.stderr)
@@ -66,8 +59,7 @@ def main() -> None:
                 found += several
     show_rates(rates)
     show_filters(found)
-    if asked.json:
-        asked.json.write_text(json.dumps({"rates": rates, "filters": found}, indent=2) + "\n")
+    write(asked.json, {"rates": rates, "filters": found})
 
 
 def measure(name: str, source: Any, model: str, kind: str, rate: float, seed: int) -> tuple[Row, list[Row]]:

@@ -12,17 +12,14 @@ with a cached reference leaves that out, as it is done before its training begin
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _measure import Meter, in_own_process, peak_gb, show
+from _measure import Meter, Plan, Row, Workers, asked_of, ratio, run, show, spent, worker_options, write
 
+from superalign.batching import epoch_batches
 from superalign.fits.lora import Lora
 from superalign.label import Labels
 from superalign.learner import Learner
@@ -38,7 +35,7 @@ PAIRS = "../shared/data/hh_harmless_single_turn/train_gt.jsonl"
 BATCH, LR, BETA, LIMIT = 8, 1e-4, 0.1, 512
 
 
-def load(plan: dict[str, Any]) -> tuple[Task, np.ndarray]:
+def load(plan: Plan) -> tuple[Task, np.ndarray]:
     """Return the first pairs that fit the limit, the preferred response and, ours and theirs, their order."""
     task, truth = tasks.build(plan["task"]).load()
     chosen = np.random.default_rng(plan["seed"]).permutation(len(task.items))[: plan["pairs"]]
@@ -46,12 +43,12 @@ def load(plan: dict[str, Any]) -> tuple[Task, np.ndarray]:
     return Task(task.name, task.version, items, task.classes), truth[chosen]
 
 
-def fit_of(plan: dict[str, Any], read: str) -> Lora:
+def fit_of(plan: Plan, read: str) -> Lora:
     """Return our settings; TRL's are the same."""
     return Lora(lr=LR, epochs=1, batch=BATCH, schedule="constant", warmup=0, read=read, beta=BETA)
 
 
-def ours(plan: dict[str, Any], read: str) -> dict[str, Any]:
+def ours(plan: Plan, read: str) -> Row:
     """Train with superalign's loop."""
     task, truth = load(plan)
     rows = np.arange(len(truth))
@@ -59,7 +56,6 @@ def ours(plan: dict[str, Any], read: str) -> dict[str, Any]:
     model = models.build(f"{plan['model']},max_tokens={LIMIT}")
     naive = objectives.build("naive")
     network: Any = fit.policy(model, naive) if read == "policy" else fit.network(model, 1)
-    losses: list[float] = []
     with Meter() as meter, tempfile.TemporaryDirectory() as folder:
         reading: Any
         if read == "policy":
@@ -68,46 +64,40 @@ def ours(plan: dict[str, Any], read: str) -> dict[str, Any]:
             reading = Answers(reading.prompts, reading.responses, reading.truncated, known)
         else:
             reading = Reading.of(task, rows, network.backbone)
-        learner = Learner(network, naive, fit, lambda **_: None)
-        learner.train(reading, Labels.hard(truth, 2, "truth"), plan["seed"], kept := [Losses(learner)])
-        losses = kept[0].losses
-    return row(meter, counted(task, model), losses)
+        learner = Noting(network, naive, fit, lambda **_: None)
+        learner.train(reading, Labels.hard(truth, 2, "truth"), plan["seed"])
+    return row(meter, counted(task, model), learner.losses)
 
 
-class Losses:
+class Noting(Learner):
     """Notes the loss of every step."""
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self.losses: list[float] = []
-        gradient = learner._gradient
 
-        def noting(*given: Any) -> Any:
-            loss = gradient(*given)
-            self.losses.append(float(loss))
-            return loss
-
-        learner._gradient = noting  # type: ignore[method-assign]
-
-    def observe(self, step: int, steps: int, network: Any) -> None:
-        """Nothing more is seen between steps."""
+    def _gradient(self, *given: Any) -> Any:
+        loss = super()._gradient(*given)
+        self.losses.append(float(loss))
+        return loss
 
 
-def order(plan: dict[str, Any], read: str) -> list[int]:
+def order(plan: Plan, read: str) -> list[int]:
     """Return the pairs in the order in which our loop batches them."""
     task, truth = load(plan)
     model = models.build(f"{plan['model']},max_tokens={LIMIT}")
-    fit = fit_of(plan, read)
     backbone = model.backbone("fp32")
     rows = np.arange(len(truth))
     reading: Any = Reading.of(task, rows, backbone)
     if read == "policy":
         assert backbone.voice is not None
         reading = Answers.of(task, rows, backbone.voice())
-    learner = Learner(Any, objectives.build("naive"), fit, lambda **_: None)  # type: ignore[arg-type]
-    return [int(i) for batch in learner._plan(reading, Labels.hard(truth, 2, ""), plan["seed"]) for i in batch]
+    epoch = 0  # the only one
+    batches = epoch_batches(reading.lengths, BATCH, np.random.default_rng([plan["seed"], epoch]))
+    return [int(i) for batch in batches for i in batch]
 
 
-def trl(plan: dict[str, Any], read: str, fast: bool) -> dict[str, Any]:
+def trl(plan: Plan, read: str, fast: bool) -> Row:
     """Train with TRL on the same pairs in the same batches."""
     from datasets import Dataset
     from peft import LoraConfig
@@ -157,12 +147,12 @@ def trl(plan: dict[str, Any], read: str, fast: bool) -> dict[str, Any]:
     return row(meter, counted(task, model), losses)
 
 
-def folder_of(plan: dict[str, Any]) -> str:
+def folder_of(plan: Plan) -> str:
     """Return the folder of the model that both load."""
     return str(models.build(plan["model"])._model()._folder())
 
 
-def dpo_trainer(plan: dict[str, Any], common: dict[str, Any], rows: Any, lora: Any, fast: bool) -> Any:
+def dpo_trainer(plan: Plan, common: dict[str, Any], rows: Any, lora: Any, fast: bool) -> Any:
     """Return TRL's DPOTrainer."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -175,7 +165,7 @@ def dpo_trainer(plan: dict[str, Any], common: dict[str, Any], rows: Any, lora: A
     return DPOTrainer(model=network, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora)
 
 
-def reward_trainer(plan: dict[str, Any], common: dict[str, Any], rows: Any, lora: Any, fast: bool) -> Any:
+def reward_trainer(plan: Plan, common: dict[str, Any], rows: Any, lora: Any, fast: bool) -> Any:
     """Return TRL's RewardTrainer, its head at zero as ours."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -198,21 +188,13 @@ def counted(task: Task, model: Any) -> int:
     return sum(map(len, ids))
 
 
-def row(meter: Meter, tokens: int, losses: list[float]) -> dict[str, Any]:
+def row(meter: Meter, tokens: int, losses: list[float]) -> Row:
     """Return one column of the table."""
-    return {
-        "tokens": tokens,
-        "tok/s": tokens / meter.wall,
-        "wall s": meter.wall,
-        "CPU s": meter.cpu,
-        "peak GB": peak_gb(),
-        "first loss": losses[0],
-        "last loss": float(np.mean(losses[-4:])),
-        "losses": losses,
-    }
+    seen = {"first loss": losses[0], "last loss": float(np.mean(losses[-4:])), "losses": losses}
+    return spent(meter, tokens) | seen
 
 
-WORKERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+WORKERS: Workers = {
     "dpo: TRL": lambda plan: trl(plan, "policy", fast=False),
     "dpo: TRL, fastest": lambda plan: trl(plan, "policy", fast=True),
     "dpo: ours": lambda plan: ours(plan, "policy"),
@@ -220,19 +202,16 @@ WORKERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "reward: TRL, fastest": lambda plan: trl(plan, "head", fast=True),
     "reward: ours": lambda plan: ours(plan, "head"),
 }
-SAME = {"tokens", "first loss", "last loss"}
 
 
-def compare(part: str, plan: dict[str, Any]) -> dict[str, Any]:
+def compare(part: str, plan: Plan) -> dict[str, Any]:
     """Run TRL twice and ours, and print them side by side."""
     names = [name for name in WORKERS if name.startswith(part)]
-    rows = {name: in_own_process(__file__, name, plan) for name in names}
+    rows = run(names, plan)
     curves = {name: found.pop("losses") for name, found in rows.items()}
     mine = rows[names[-1]]
     for name in names[:-1]:
-        rows[f"ours / {name.partition(': ')[2]}"] = {
-            measure: mine[measure] / rows[name][measure] for measure in mine if measure not in SAME
-        }
+        rows[f"ours / {name.partition(': ')[2]}"] = ratio(mine, rows[name])
     show(f"{part}: {plan['pairs']} pairs, batches of {BATCH}, LoRA of {plan['model']}", rows)
     apart = {name: float(np.abs(np.array(curves[names[-1]]) - curves[name]).max()) for name in names[:-1]}
     print("largest difference of a step's loss:", {name: round(value, 5) for name, value in apart.items()})
@@ -241,26 +220,14 @@ def compare(part: str, plan: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the parts asked for."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = worker_options(__doc__, WORKERS)
     options.add_argument("--part", choices=["dpo", "reward", "all"], default="all")
-    options.add_argument("--model", default="embedded:smollm2")
     options.add_argument("--task", default=f"file:{PAIRS}")
     options.add_argument("--pairs", type=int, default=64, help="a multiple of the batch")
-    options.add_argument("--threads", type=int)
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--json", type=Path)
-    options.add_argument("--worker", choices=[*WORKERS], help=argparse.SUPPRESS)
-    options.add_argument("--plan", type=json.loads, help=argparse.SUPPRESS)
-    asked = options.parse_args()
-    if asked.worker:
-        print(json.dumps(WORKERS[asked.worker](asked.plan)))
-        return
-    if asked.threads:
-        os.environ["SUPERALIGN_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(asked.threads)
+    asked = asked_of(options, WORKERS)
     plan = {"model": asked.model, "task": asked.task, "pairs": asked.pairs, "seed": asked.seed}
     figures = {part: compare(part, plan) for part in ("dpo", "reward") if asked.part in (part, "all")}
-    if asked.json:
-        asked.json.write_text(json.dumps({"plan": plan, "figures": figures}, indent=2) + "\n")
+    write(asked.json, {"plan": plan, "figures": figures})
 
 
 if __name__ == "__main__":

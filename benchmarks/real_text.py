@@ -7,10 +7,9 @@ Nothing is picked: sets without a gap are listed with the reason why no PGR is g
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from pathlib import Path
+
+from _measure import Row, set_options, write
 
 from superalign import SuperalignError, WeakToStrong, run
 from superalign.display import Plain
@@ -43,24 +42,19 @@ SETS = {
 
 def main() -> None:
     """Run every set and print one line each."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--data", type=Path, required=True, help="folder with one sub-folder a set")
-    options.add_argument("--limit", type=int, default=2400, help="rows read a set (default: 2400)")
-    options.add_argument("--only", nargs="*", help="names of sets")
+    options = set_options(__doc__, limit=2400)
     options.add_argument("--weak", default="embedded:minilm")
     options.add_argument("--strong", default="embedded:smollm2")
-    options.add_argument("--json", type=Path, help="also write the rows here")
     asked = options.parse_args()
     rows = []
     for name in asked.only or SETS:
         task = f"file:{asked.data}/{SETS[name].format(hh=asked.data / 'hh_harmless_single_turn')},limit={asked.limit}"
         rows.append(study(name, task, asked.weak, asked.strong))
         print(line(rows[-1]), flush=True)
-    if asked.json:
-        asked.json.write_text(json.dumps(rows, indent=2) + "\n")
+    write(asked.json, rows)
 
 
-def study(name: str, task: str, weak: str, strong: str) -> dict[str, object]:
+def study(name: str, task: str, weak: str, strong: str) -> Row:
     """Run one set; a set that cannot be used is a row with its reason."""
     try:
         result = run(WeakToStrong(weak=weak, strong=strong, task=task, sweep=0), listen=Plain(sys.stderr))
@@ -75,13 +69,11 @@ def study(name: str, task: str, weak: str, strong: str) -> dict[str, object]:
     return {"set": name, **facts, "truncated": result.strong.truncated, "accuracy": figures, "pgr": pgr}
 
 
-def line(row: dict[str, object]) -> str:
+def line(row: Row) -> str:
     """Return one line of the table."""
     if "refused" in row:
         return f"{row['set']:22} refused: {str(row['refused']).splitlines()[0]}"
     accuracy, pgr = row["accuracy"], row["pgr"]
-    assert isinstance(accuracy, dict)
-    assert isinstance(pgr, dict)
     shares = "  ".join(f"{who} {100 * v:4.1f} [{100 * a:4.1f}, {100 * b:4.1f}]" for who, (v, a, b) in accuracy.items())
     gaps = "  ".join(
         f"{who} {v[0]:.2f} [{v[1]:.2f}, {v[2]:.2f}]" if isinstance(v, list) else f"{who}: none"

@@ -9,19 +9,15 @@ count all threads. Close other programs first: on a shared machine only CPU seco
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from _features import features
 from _finetuning import ours, public
-from _measure import in_own_process, show
+from _measure import Plan, Rows, Workers, asked_of, ratio, run, show, worker_options, write
 from _probing import our_study, public_study
 
-WORKERS: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {
+WORKERS: Workers = {
     "public loop": public,
     "ours, full": lambda plan: ours(f"full,lr={plan['lr']}", plan),
     "ours, lora": lambda plan: ours("lora", plan),
@@ -33,49 +29,40 @@ MIXED_LENGTH = (
     "../shared/data/hh_harmless_single_turn/train_gt.jsonl",
     "../shared/data/boolq/dev.jsonl",
 )
-SAME = {"tokens", "accuracy"}  # for which a ratio says nothing
-Rows = dict[str, dict[str, float]]
 
 
-def finetune(plan: dict[str, Any]) -> Rows:
+def finetune(plan: Plan) -> Rows:
     """Train the same items with the public loop, with ours on all weights, and with ours on adapters."""
-    names = ["public loop", "ours, full", "ours, lora"]
-    rows: Rows = {name: in_own_process(__file__, name, plan) for name in names}
-    base = rows["public loop"]
-    for name in names[1:]:
-        row = rows[name]
-        rows[f"{name.removeprefix('ours, ')} / public"] = {
-            measure: row[measure] / base[measure] for measure in row if measure not in SAME
-        }
+    rows = run(("public loop", "ours, full", "ours, lora"), plan)
+    for kind in ("full", "lora"):
+        rows[f"{kind} / public"] = ratio(rows[f"ours, {kind}"], rows["public loop"])
     show(f"Fine-tuning {plan['model']}, {plan['items']} items, epochs: {plan['epochs']}", rows)
     return rows
 
 
-def feature(plan: dict[str, Any]) -> Rows:
+def feature(plan: Plan) -> Rows:
     """Compute features, and measure the ceiling."""
-    rows: Rows = {"features": in_own_process(__file__, "features", plan)}
+    rows = run(["features"], plan)
     show(f"Features of {plan['model']}, {plan['texts']} texts", rows)
     return rows
 
 
-def probe(plan: dict[str, Any]) -> Rows:
+def probe(plan: Plan) -> Rows:
     """Run a probe study, and charge what the public loop takes for the same learners at 200 epochs."""
-    rows: Rows = {name: in_own_process(__file__, name, plan) for name in ("public probes", "our study")}
-    theirs, mine = rows.values()
-    rows["public / ours"] = {name: theirs[name] / mine[name] for name in ("CPU s", "wall s", "peak GB")}
+    rows = run(("public probes", "our study"), plan)
+    rows["public / ours"] = ratio(rows["public probes"], rows["our study"])
     show(f"Probes of {plan['model']} taught by {plan['weak']} on {plan['probe_task']}", rows)
     return rows
 
 
-PARTS: dict[str, Callable[[dict[str, Any]], Rows]] = {"finetune": finetune, "features": feature, "probe": probe}
+PARTS: dict[str, Callable[[Plan], Rows]] = {"finetune": finetune, "features": feature, "probe": probe}
 
 
 def main() -> None:
     """Run the parts asked for and print a table each."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = worker_options(__doc__, WORKERS)
     options.add_argument("--part", choices=[*PARTS, "all"], default="all")
     options.add_argument("--quick", action="store_true", help="small sizes: a check that it runs, not a measurement")
-    options.add_argument("--model", default="embedded:smollm2")
     options.add_argument("--weak", default="embedded:minilm", help="of the probe part")
     options.add_argument("--probe-task", help="of the probe part (default: facts)")
     options.add_argument("--task", help="default: chat or encyclopedia texts when they are there, else facts")
@@ -84,17 +71,7 @@ def main() -> None:
     options.add_argument("--texts", type=int, help="texts whose features are computed (default: 400)")
     options.add_argument("--epochs", type=int, default=1)
     options.add_argument("--lr", type=float, default=3e-5, help="of the loops that train all weights")
-    options.add_argument("--threads", type=int, help="default: all usable cores")
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--json", type=Path, help="also write the figures here")
-    options.add_argument("--worker", choices=[*WORKERS], help=argparse.SUPPRESS)
-    options.add_argument("--plan", type=json.loads, help=argparse.SUPPRESS)
-    asked = options.parse_args()
-    if asked.worker:
-        print(json.dumps(WORKERS[asked.worker](asked.plan)))
-        return
-    if asked.threads:
-        os.environ["SUPERALIGN_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(asked.threads)
+    asked = asked_of(options, WORKERS)
     plan = {
         "model": asked.model,
         "task": asked.task or mixed_length(),
@@ -110,8 +87,7 @@ def main() -> None:
     }
     print(f"texts: {plan['task']}")
     figures = {name: part(plan) for name, part in PARTS.items() if asked.part in (name, "all")}
-    if asked.json:
-        asked.json.write_text(json.dumps({"plan": plan, "figures": figures}, indent=2) + "\n")
+    write(asked.json, {"plan": plan, "figures": figures})
 
 
 def mixed_length() -> str:

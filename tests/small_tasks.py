@@ -56,7 +56,10 @@ def comparisons(n: int = 12) -> tuple[Task, np.ndarray]:
 
 def swapped(task: Task) -> Task:
     """The same Comparisons with their responses exchanged."""
-    items = [Comparison(item.id, item.prompt, item.responses[::-1]) for item in task.items]  # type: ignore[union-attr]
+    items = []
+    for item in task.items:
+        assert isinstance(item, Comparison)
+        items.append(Comparison(item.id, item.prompt, item.responses[::-1]))
     return Task(task.name, task.version, tuple(items), task.classes)
 
 

@@ -33,10 +33,13 @@ fruits.register("apple", "apfel")(Fruit)
 
 class Basket(Component):
     argument: ClassVar[str | None] = "content"
-    name = "basket"
     content: str
     fruit: Annotated[Fruit, *chosen(fruits)] = Fruit()
     others: tuple[Annotated[Fruit, *chosen(fruits)], ...] = ()
+
+
+baskets: Registry[Basket] = Registry("basket", "superalign.errors", Basket)
+baskets.register("basket")(Basket)
 
 
 paths = st.text(st.characters(blacklist_characters="=,", blacklist_categories=("Cs", "Cc")), min_size=1).filter(
@@ -49,6 +52,18 @@ def test_text_form_and_back(sort, weight, seeds):
     fruit = Fruit(sort=sort, weight=weight, seeds=seeds)
     assert fruits.build(str(fruit)) == fruit
     assert fruits.build(fruit.spec()) == fruit
+
+
+@pytest.mark.parametrize(
+    ("basket", "text"),
+    [
+        (Basket(content="gift", fruit="apple:red"), "basket:gift,fruit=apple:red"),
+        (Basket(content="gift", others=("apple:red", "apple")), "basket:gift,others=apple:red+apple:plain"),
+    ],
+)
+def test_a_part_inside_another_is_written_in_its_own_text_form(basket: Basket, text: str) -> None:
+    assert str(basket) == text
+    assert baskets.build(text) == basket
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import pickle
+import pickle  # to show that gold refuses it
 
 import numpy as np
 import pytest

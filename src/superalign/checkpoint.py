@@ -8,7 +8,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from superalign.distributed import Processes
 from superalign.errors import StoreError
@@ -249,9 +249,9 @@ def _placed_like(parameter: Tensor, value: Array) -> Tensor:
     import torch
 
     copy = torch.tensor(value, device=parameter.device)
-    mesh = getattr(parameter, "device_mesh", None)
-    if mesh is None or not copy.ndim:
+    if not (hasattr(parameter, "placements") and copy.ndim):
         return copy
-    from torch.distributed.tensor import distribute_tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
 
-    return distribute_tensor(copy, mesh, getattr(parameter, "placements"))  # noqa: B009
+    sharded = cast(DTensor, parameter)
+    return distribute_tensor(copy, sharded.device_mesh, sharded.placements)

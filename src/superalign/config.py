@@ -89,7 +89,7 @@ class Component(Config):
         head = f"{self.name}:{getattr(self, self.argument)}" if self.argument else self.name
         changed = self.model_dump(mode="json", exclude_defaults=True)
         changed.pop(self.argument or "", None)
-        return ",".join([head, *(f"{key}={_plain(value)}" for key, value in changed.items())])
+        return ",".join([head, *(f"{key}={_plain(getattr(self, key), value)}" for key, value in changed.items())])
 
 
 def parse_spec(text: str) -> tuple[str, str | None, dict[str, str]]:
@@ -106,8 +106,11 @@ def parse_spec(text: str) -> tuple[str, str | None, dict[str, str]]:
     return name.strip(), argument.strip() if colon else None, parameters
 
 
-def _plain(value: Any) -> str:
-    return "+".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
+def _plain(value: Any, dumped: Any) -> str:
+    """Write a value, given it and its plain data: a list as `a+b`, a component in its own text form."""
+    if isinstance(dumped, list):
+        return "+".join(map(_plain, value, dumped))
+    return str(value if isinstance(value, Component) else dumped)
 
 
 def _explain(cls: type[Config], error: ValidationError, where: str | None) -> ConfigError:

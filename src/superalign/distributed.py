@@ -217,7 +217,7 @@ def _help(processes: Processes) -> int:
         time.sleep(GRACE)
         print(f"error: process {processes.rank}: {error}", file=sys.stderr)
         return error.exit_code
-    except Exception:
+    except Exception:  # raised at once, the launcher would end the first process before it has told the user
         time.sleep(GRACE)
         raise
     return 0

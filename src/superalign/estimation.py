@@ -79,6 +79,38 @@ class Joint(NamedTuple):
         return float(1 - np.trace(self.calibrated))
 
 
+class _Items(NamedTuple):
+    """Labelled items."""
+
+    given: IntArray  # [n]
+    probs: Float64Array  # [n, k]
+    unit: IntArray  # [n], resampled together
+
+    @property
+    def k(self) -> int:
+        return int(self.probs.shape[1])
+
+    @property
+    def agreement(self) -> float:
+        return float((self.probs.argmax(1) == self.given).mean())
+
+    def with_swapped(self) -> _Items:
+        """Return Comparisons, then the same with their responses swapped."""
+        given, probs = np.r_[self.given, 1 - self.given], np.r_[self.probs, self.probs[:, ::-1]]
+        return _Items(given, probs, np.r_[self.unit, self.unit])
+
+
+class _Found(NamedTuple):
+    """What one method says of the noise."""
+
+    rate: float
+    samples: Float64Array  # [r], of the bootstrap
+    transition: Float64Array  # [k, k]
+    prior: Float64Array  # [k]
+    structure: Literal["even", "by class"]
+    sharpening: float | None
+
+
 class _Evidence(NamedTuple):
     """Log-likelihood of the labels for each structure, sharpening and rate, weighted in r ways."""
 
@@ -149,59 +181,32 @@ def estimate(
     Raises:
         DataError: too few labels, fewer than two classes, or probabilities of other items.
     """
-    k = labels.probs.shape[1]
-    if probs.shape != labels.probs.shape or not np.isfinite(probs).all():
-        raise DataError(f"probabilities {probs.shape} do not fit labels {labels.probs.shape}, or are not finite")
-    if pairwise and k != 2:
-        raise DataError(f"labels of Comparisons have 2 classes, not {k}")
-    rows = np.flatnonzero(labels.weight)
-    given, p = labels.argmax[rows], np.asarray(probs[rows], dtype=np.float64)
-    unit = np.arange(len(rows)) if groups is None else np.unique(np.asarray(groups)[rows], return_inverse=True)[1]
-    if len(np.unique(unit)) < MIN_ITEMS:
-        raise DataError(
-            f"{len(np.unique(unit))} groups of labelled items are too few to estimate noise from",
-            fix=f"at least {MIN_ITEMS} are needed, and a few hundred for a useful interval",
-        )
-    if not pairwise and len(np.unique(given)) < 2:
-        raise DataError("all labels are of one class: nothing tells which are wrong")
-    notes = _notes(given, p, k, pairwise)
+    items = _checked(labels, probs, groups, pairwise)
+    n, notes = len(items.given), _notes(items, pairwise)
     if pairwise:
-        given, p, unit = np.r_[given, 1 - given], np.r_[p, p[:, ::-1]], np.r_[unit, unit]
+        items = items.with_swapped()
     rng = np.random.default_rng(seed)
-    weights = _resampled(unit, replicates, rng)
-    joint = confident_joint(given, p, k)
-    agreement = float((p.argmax(1) == given).mean())
-    structure: Literal["even", "by class"] = "by class"
-    sharpening: float | None = None
+    weights = _resampled(items.unit, replicates, rng)
+    joint = confident_joint(items.given, items.probs, items.k)
     if method == "confident":
-        samples = np.array([_resampled_rate(given, p, k, weight) for weight in weights])
-        rate, transition = joint.rate, _transition(joint.calibrated)
-        prior = joint.calibrated.sum(0)
+        found = _confident(items, joint, weights)
     else:
-        part = rng.integers(0, PARTS, int(unit.max()) + 1)[unit]
-        evidence = _evidence(given, p, k, np.concatenate([np.ones_like(weights[:1]), weights]), part)
-        which = int(
-            (evidence.table[..., 0] - _penalty()[:, None]).reshape(len(evidence.structures), -1).max(1).argmax()
-        )
-        rate, samples, sharpening, prior = _average(evidence, which, copies=2 if pairwise else 1)
-        transition = np.eye(k) - rate * _pull(evidence.structures[which], prior)
-        transition = np.maximum(transition, 0) / np.maximum(transition, 0).sum(1, keepdims=True)
-        structure = "by class" if which else "even"
-    bounds = interval(rate, samples)
+        found = _likelihood(items, weights, rng, copies=2 if pairwise else 1)
+    bounds = interval(found.rate, found.samples)
     if bounds.high - bounds.low > 0.2:
         notes.append("the interval is wide: more rows, or a stronger model, would tell more")
     return NoiseEstimate(
         method=method,
-        rate=Interval(value=rate, low=min(bounds.low, rate), high=max(bounds.high, rate)),
-        transition=transition.tolist(),
-        prior=prior.tolist(),
+        rate=Interval(value=found.rate, low=min(bounds.low, found.rate), high=max(bounds.high, found.rate)),
+        transition=found.transition.tolist(),
+        prior=found.prior.tolist(),
         thresholds=joint.thresholds.tolist(),
         confident_joint=joint.counts.tolist(),
         confident_rate=joint.rate,
-        structure=structure,
-        sharpening=sharpening,
-        agreement=agreement,
-        n=len(rows),
+        structure=found.structure,
+        sharpening=found.sharpening,
+        agreement=items.agreement,
+        n=n,
         notes=notes,
     )
 
@@ -221,11 +226,31 @@ def posterior(noise: NoiseEstimate, given: IntArray, probs: FloatArray) -> Float
     return np.asarray(np.where(total > 0, said / np.where(total > 0, total, 1), np.eye(q.shape[1])[given]))
 
 
-def _notes(given: IntArray, p: FloatArray, k: int, pairwise: bool) -> list[str]:
+def _checked(labels: Labels, probs: FloatArray, groups: npt.NDArray[np.str_] | None, pairwise: bool) -> _Items:
+    """Return the items of some weight, when there is enough to estimate from; see `estimate`."""
+    k = labels.probs.shape[1]
+    if probs.shape != labels.probs.shape or not np.isfinite(probs).all():
+        raise DataError(f"probabilities {probs.shape} do not fit labels {labels.probs.shape}, or are not finite")
+    if pairwise and k != 2:
+        raise DataError(f"labels of Comparisons have 2 classes, not {k}")
+    rows = np.flatnonzero(labels.weight)
+    unit = np.arange(len(rows)) if groups is None else np.unique(np.asarray(groups)[rows], return_inverse=True)[1]
+    items = _Items(labels.argmax[rows], np.asarray(probs[rows], dtype=np.float64), unit)
+    if len(np.unique(unit)) < MIN_ITEMS:
+        raise DataError(
+            f"{len(np.unique(unit))} groups of labelled items are too few to estimate noise from",
+            fix=f"at least {MIN_ITEMS} are needed, and a few hundred for a useful interval",
+        )
+    if not pairwise and len(np.unique(items.given)) < 2:
+        raise DataError("all labels are of one class: nothing tells which are wrong")
+    return items
+
+
+def _notes(items: _Items, pairwise: bool) -> list[str]:
     """Say when the probe knows too little of the labels for any estimate to be good."""
-    shares = np.full(2, 0.5) if pairwise else np.bincount(given, minlength=k) / len(given)
+    given, p, agreement = items.given, items.probs, items.agreement
+    shares = np.full(2, 0.5) if pairwise else np.bincount(given, minlength=items.k) / len(given)
     gain = np.log(np.maximum(p[np.arange(len(given)), given], 1e-9)) - np.log(shares[given])
-    agreement = float((p.argmax(1) == given).mean())
     if gain.mean() > 2 * gain.std() / np.sqrt(len(given)):
         weak = f"the model is weak here: out of sample it agrees with {agreement:.0%} of the labels; the rate may be "
         return [weak + "off by several points beyond its interval"] if agreement < WEAK else []
@@ -242,9 +267,26 @@ def _resampled(unit: IntArray, replicates: int, rng: np.random.Generator) -> npt
     return rng.multinomial(units, np.full(units, 1 / units), replicates).astype(np.float32)[:, unit]
 
 
-def _resampled_rate(given: IntArray, p: FloatArray, k: int, weight: npt.NDArray[np.float32]) -> float:
-    rows = np.repeat(np.arange(len(given)), weight.astype(np.int64))
-    return confident_joint(given[rows], p[rows], k).rate
+def _confident(items: _Items, joint: Joint, weights: npt.NDArray[np.float32]) -> _Found:
+    samples = np.array([_resampled_joint(items, weight).rate for weight in weights])
+    prior = joint.calibrated.sum(0)
+    return _Found(joint.rate, samples, _transition(joint.calibrated), prior, "by class", None)
+
+
+def _resampled_joint(items: _Items, weight: npt.NDArray[np.float32]) -> Joint:
+    rows = np.repeat(np.arange(len(items.given)), weight.astype(np.int64))
+    return confident_joint(items.given[rows], items.probs[rows], items.k)
+
+
+def _likelihood(items: _Items, weights: npt.NDArray[np.float32], rng: np.random.Generator, copies: int) -> _Found:
+    part = rng.integers(0, PARTS, int(items.unit.max()) + 1)[items.unit]
+    evidence = _evidence(items, np.concatenate([np.ones_like(weights[:1]), weights]), part)
+    best = (evidence.table[..., 0] - _penalty()[:, None]).reshape(len(evidence.structures), -1).max(1)
+    which = int(best.argmax())
+    rate, samples, sharpening, prior = _average(evidence, which, copies)
+    transition = np.maximum(np.eye(items.k) - rate * _pull(evidence.structures[which], prior), 0)
+    transition /= transition.sum(1, keepdims=True)
+    return _Found(rate, samples, transition, prior, "by class" if which else "even", sharpening)
 
 
 def _transition(joint: Float64Array) -> Float64Array:
@@ -285,16 +327,15 @@ def _pull(structure: Float64Array, prior: Float64Array) -> Float64Array:
     return np.asarray(np.diag(scaled.sum(1)) - scaled)
 
 
-def _evidence(given: IntArray, p: Float64Array, k: int, weights: npt.NDArray[np.float32], part: IntArray) -> _Evidence:
+def _evidence(items: _Items, weights: npt.NDArray[np.float32], part: IntArray) -> _Evidence:
     """Tabulate the log-likelihood of the labels over the grid of sharpenings and rates.
 
     Args:
-        given: [n].
-        p: [n, k].
-        k: number of classes.
+        items: n.
         weights: [r, n].
         part: [n]; the structure that judges a part is learned from the others, else it would know the labels.
     """
+    given, p, k = items.given, items.probs, items.k
     even = (1 - np.eye(k)) / (k - 1)
     everywhere = np.arange(len(given))
     judged: list[list[tuple[IntArray, Float64Array]]] = [[(everywhere, even)]]

@@ -39,7 +39,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class WeakToStrongEvidence:
     """What a weak-to-strong study leaves to be scored."""
 
     items: Job
@@ -73,14 +73,14 @@ class Scores:
         return np.asarray(self.probs.argmax(-1), dtype=np.int64)
 
 
-def evaluate(evidence: Evidence, fetch: Fetch, conduct: Conduct) -> WeakToStrongResult:
+def evaluate(evidence: WeakToStrongEvidence, fetch: Fetch, conduct: Conduct) -> WeakToStrongResult:
     """Score all learners; every reading of the truth is in the result's record."""
     with recorded_unsealings() as unsealed:
         return _Scorer(evidence, fetch).conclude(conduct, unsealed)
 
 
 class _Scorer:
-    def __init__(self, evidence: Evidence, fetch: Fetch) -> None:
+    def __init__(self, evidence: WeakToStrongEvidence, fetch: Fetch) -> None:
         self.evidence, self.fetch = evidence, fetch
         self.task = Task.from_meta(fetch(evidence.items).meta)
         self.seeds = len({cell.seed for cell in evidence.cells})

@@ -124,7 +124,7 @@ class InProcess(Executor):
                 continue
             try:
                 compute(job, store, ledger.listen)
-            except Exception as error:
+            except Exception as error:  # the fault of one job must not lose the others
                 ledger.failed(job, Failure.of(error))
         return ledger.close()
 
@@ -213,7 +213,7 @@ def _work(plain: list[dict[str, Any]], root: str) -> Failure | None:
     try:
         job = from_plain(plain)[plain[-1]["key"]]
         compute(job, Store(Path(root)), _send)
-    except Exception as error:
+    except Exception as error:  # as text: not every exception can be pickled on its way back
         return Failure.of(error)
     return None
 

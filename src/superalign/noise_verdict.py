@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from superalign.noise_result import NoiseSummary, NoiseTest
+from superalign.result import Interval
 from superalign.verdict import CLAIM, p_value, points, share
 
 TOLERATED = 0.05  # a loss of accuracy that still counts as having survived
@@ -62,9 +63,9 @@ def _first(summary: list[NoiseSummary]) -> Iterator[str]:
     if most.loss is None:
         yield f"{said}."
     elif most.loss.low > 0:
-        yield f"{said}: it loses {_lost(most)}."
+        yield f"{said}: it loses {_lost(most.loss)}."
     else:
-        yield f"{said}: no loss beyond the interval, {_lost(most)}."
+        yield f"{said}: no loss beyond the interval, {_lost(most.loss)}."
 
 
 def _against(first: str, tests: list[NoiseTest]) -> Iterator[str]:
@@ -75,10 +76,8 @@ def _against(first: str, tests: list[NoiseTest]) -> Iterator[str]:
     for side in ("above", "below"):
         mine = [test for test in apart if (test.difference.value > 0) == (side == "above")]
         for method in dict.fromkeys(test.a for test in mine):
-            found = [
-                f"at {written(t.rate)} by {points(t.difference)}, p {p_value(t.p_holm)}" for t in mine if t.a == method
-            ]
-            yield f"{method} is {side} {first} {'; '.join(found)} ({family})."
+            found = "; ".join(_found(test) for test in mine if test.a == method)
+            yield f"{method} is {side} {first} {found} ({family})."
     if not apart:
         yield f"No method can be told from {first} at any rate ({family})."
     elif len(apart) < len(tests):
@@ -123,9 +122,8 @@ def _rate(one: NoiseSummary) -> float:
     return one.rate
 
 
-def _lost(one: NoiseSummary) -> str:
-    assert one.loss is not None  # noqa: S101
-    return f"{100 * one.loss.value:.1f} points [{100 * one.loss.low:.1f}, {100 * one.loss.high:.1f}]"
+def _lost(loss: Interval) -> str:
+    return f"{100 * loss.value:.1f} points [{100 * loss.low:.1f}, {100 * loss.high:.1f}]"
 
 
 def _lose(names: list[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from faults import Shell, events
 
 BROKEN = '{"text": "broken'
+PICKLED = b"\x80\x04\x95\x06\x00\x00\x00\x00\x00\x00\x00]\x94K\x01a."  # of [1], protocol 4
 
 
 def good(number: int) -> str:
@@ -39,7 +39,7 @@ REFUSED: dict[str, tuple[str, bytes, *tuple[str, ...]]] = {
     "only blank lines": ("films.jsonl", b"\n\n\n", "there is no row", "films.jsonl"),
     "only a header": ("films.csv", b"text,label\n", "there is no row", "films.csv"),
     "binary": ("films.jsonl", random.Random(2).randbytes(9000), "this is not a jsonl file", "binary data"),
-    "pickle": ("films.jsonl", pickle.dumps([1]), "this is not a jsonl file", "a pickle"),
+    "pickle": ("films.jsonl", PICKLED, "this is not a jsonl file", "a pickle"),
     "UTF-16": ("films.csv", table(FILMS).decode().encode("utf-16"), "UTF-16", "convert it to UTF-8 text"),
     "spreadsheet": ("films.xlsx", b"PK\x03\x04", "'films.xlsx' has no known data format", ".csv"),
     "Latin-1": (

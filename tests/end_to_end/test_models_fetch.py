@@ -16,7 +16,7 @@ import pytest
 
 from checkpoints import save_gguf
 from faults import Shell, children, gone, wait_for
-from superalign.models._catalog import Entry, Piece
+from superalign.models._catalog import Entry, Form, Piece
 from superalign.models.hf import HuggingFace
 from superalign.task import Text
 from wheels import only_from, write_wheel
@@ -34,11 +34,11 @@ sys.exit(main({words!r}))
 """
 
 
-def toy(folder: Path, content: bytes, name: str, form: str) -> Entry:
+def toy(folder: Path, content: bytes, name: str, form: Form) -> Entry:
     """Write a package with one file; return its entry of the catalog."""
     write_wheel(folder, "superalign-toy", {f"superalign_toy/{name}": content})
     piece = Piece(f"superalign_toy/{name}", hashlib.sha256(content).hexdigest(), name)
-    return Entry("toy", "a toy", "MIT", ("superalign-toy==1.0",), len(content), form, (piece,))  # type: ignore[arg-type]
+    return Entry("toy", "a toy", "MIT", ("superalign-toy==1.0",), len(content), form, (piece,))
 
 
 class Catalog:

@@ -233,7 +233,7 @@ def _help(fit: FineTune, model: Model, task: Task, lesson: Lesson, asked: IntArr
 def _content(value: Readable | Labels) -> str:
     """Return the SHA-256 of a dataclass of token ids and arrays."""
     seal = sha256()
-    for field in fields(value):  # type: ignore[arg-type]
+    for field in fields(value):
         one = getattr(value, field.name)
         seal.update(one.tobytes() if isinstance(one, np.ndarray) else digest(one).encode())
     return seal.hexdigest()

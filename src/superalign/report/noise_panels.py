@@ -10,7 +10,7 @@ from superalign.report.frame import Frame, Rows, numbers, share
 from superalign.report.markup import Child, Column, Markup, cut, join, table, tag
 from superalign.report.noise_figures import Who
 from superalign.report.overview import card
-from superalign.report.panels import ROWS_SHOWN
+from superalign.report.panels import by_seed
 
 METHOD = Column("Method")
 CARDS = 8
@@ -55,7 +55,8 @@ def accuracy(frame: NoiseFrame, after: str | None, place: int, book: Who) -> Mar
     title = f"Accuracy against the noise rate{f', labels after {cut(after, 40)}' if after else ''}"
     data, drawing = table(columns, rows, title), figures.accuracy(result, after, book)
     name = f"accuracy-{place}" if place else "accuracy"
-    more = None if place else _by_seed(result)
+    who = [METHOD, *numbers("Wrong labels")]
+    more = None if place else by_seed(who, result.rows, lambda row: [cut(row.method, 60), written(row.rate)])
     return frame.panel(name, title, what, drawing, counts, data, after=more, wide=True)
 
 
@@ -127,23 +128,3 @@ def labels(result: LabelNoiseResult) -> Markup | None:
     title = "What was left in the labels"
     listed = table(columns, rows, title)
     return tag("section", tag("h2", title), tag("p", what, class_="what"), listed, id="labels")
-
-
-def _by_seed(result: LabelNoiseResult) -> Markup:
-    rows: Rows = [
-        [
-            cut(row.method, 60),
-            written(row.rate),
-            row.seed,
-            words.percent(row.accuracy),
-            words.count(row.correct),
-            words.count(row.n),
-            words.error(row.ece),
-            cut(", ".join(f"{name} {value}" for name, value in row.facts.items()), 160),
-        ]
-        for row in result.rows[:ROWS_SHOWN]
-    ]
-    columns = [METHOD, *numbers("Wrong labels", "Seed", "Accuracy", "Right", "n", "ECE"), Column("Training")]
-    rest = len(result.rows) - len(rows)
-    more = tag("p", f"{words.plural(rest, 'more row')} in results.csv.", class_="beside") if rest else None
-    return tag("details", tag("summary", "Numbers by seed"), table(columns, rows, "Accuracy by seed"), more)

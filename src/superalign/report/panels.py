@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from superalign.noise_result import NoiseRow
 from superalign.report import figures, words
 from superalign.report.frame import WHO, Frame, Rows, numbers, share
-from superalign.report.markup import Column, Markup, cut, table, tag
+from superalign.report.markup import Child, Column, Markup, cut, table, tag
 from superalign.report.overview import beside, refusals
 from superalign.result import Row, WeakToStrongResult
 
+R = TypeVar("R", bound=Row | NoiseRow)
 ROWS_SHOWN = 300
 
 
@@ -26,7 +31,8 @@ def accuracy(frame: Frame[WeakToStrongResult]) -> Markup:
     )
     n = max((s.n for s in result.summary), default=0)
     drawing, counts = figures.accuracy(result, frame.book), f"n = {words.count(n)}."
-    return frame.panel("accuracy", "Accuracy", what, drawing, counts, data, after=_by_seed(frame))
+    more = by_seed([WHO], result.rows, lambda row: [frame.name(row.role, row.method)])
+    return frame.panel("accuracy", "Accuracy", what, drawing, counts, data, after=more)
 
 
 def recovered(frame: Frame[WeakToStrongResult]) -> Markup:
@@ -100,11 +106,17 @@ def tests(frame: Frame[WeakToStrongResult]) -> Markup:
     return frame.panel("tests", "Paired tests", what, figures.tests(frame.result), counts, data)
 
 
-def _by_seed(frame: Frame[WeakToStrongResult]) -> Markup:
-    result = frame.result
-    rows: Rows = [
+def by_seed(who: list[Column], rows: Sequence[R], names: Callable[[R], list[Child]]) -> Markup:
+    """Return the figures of every learner and seed, folded.
+
+    Args:
+        who: columns that say which learner it is.
+        rows: of the result.
+        names: what stands in those columns.
+    """
+    shown: Rows = [
         [
-            frame.name(row.role, row.method),
+            *names(row),
             row.seed,
             words.percent(row.accuracy),
             words.count(row.correct),
@@ -112,12 +124,12 @@ def _by_seed(frame: Frame[WeakToStrongResult]) -> Markup:
             words.error(row.ece),
             cut(", ".join(f"{name} {value}" for name, value in row.facts.items()), 160),
         ]
-        for row in result.rows[:ROWS_SHOWN]
+        for row in rows[:ROWS_SHOWN]
     ]
-    columns = [WHO, *numbers("Seed", "Accuracy", "Right", "n", "ECE"), Column("Training")]
-    rest = len(result.rows) - len(rows)
+    columns = [*who, *numbers("Seed", "Accuracy", "Right", "n", "ECE"), Column("Training")]
+    rest = len(rows) - len(shown)
     more = tag("p", f"{words.plural(rest, 'more row')} in results.csv.", class_="beside") if rest else None
-    return tag("details", tag("summary", "Numbers by seed"), table(columns, rows, "Accuracy by seed"), more)
+    return tag("details", tag("summary", "Numbers by seed"), table(columns, shown, "Accuracy by seed"), more)
 
 
 def _mean(rows: list[Row], field: str) -> float | None:

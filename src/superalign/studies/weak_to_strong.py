@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from superalign.evaluation import Cell, Evidence, evaluate
+from superalign.evaluation import Cell, WeakToStrongEvidence, evaluate
 from superalign.filter import FilterChoice
 from superalign.fit import Fit, FitChoice
 from superalign.fits.probe import Probe
@@ -126,7 +126,7 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     def conclude(self, plan: WeakToStrongPlan, fetch: Fetch, conduct: Conduct) -> WeakToStrongResult:
         """Score every learner on the test part."""
         oracles = [fit for fit in (self.weak_fit, self.fit) if fit.wants_gold]
-        evidence = Evidence(
+        evidence = WeakToStrongEvidence(
             plan.items,
             plan.gold,
             plan.features,
