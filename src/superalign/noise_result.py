@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from superalign.config import Config
-from superalign.result import Interval, JobCounts, ModelFacts, TaskFacts, UnsealedRecord, frame_of
+from superalign.result import Figures, Interval, JobCounts, ModelFacts, TaskFacts, UnsealedRecord, bounded, frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,6 +110,16 @@ class LabelNoiseResult(Config):
     def methods(self) -> list[str]:
         """Names of the methods; the others are compared with the first."""
         return list(dict.fromkeys(one.method for one in self.summary))
+
+    @property
+    def figures(self) -> Figures:
+        """The figures that are shown beside those of other runs."""
+        found: Figures = {("seconds",): self.seconds}
+        for one in self.summary:
+            of = (f"noise {one.rate:g}", one.method)
+            found |= {**bounded("accuracy", one.accuracy, *of), ("ece", *of): one.ece}
+            found |= bounded("accuracy_lost", one.loss, *of)
+        return found
 
     def at(self, method: str, rate: float) -> NoiseSummary:
         """Return the figures of one method at one rate."""

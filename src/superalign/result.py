@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Role = Literal["weak", "student", "ceiling", "control"]
+Figures = dict[tuple[str, ...], float]
+"""Figures by their names, from the general to the particular: ("accuracy", "student", "naive")."""
 
 
 class Interval(Config):
@@ -232,9 +234,27 @@ class WeakToStrongResult(Config):
         """The models that were used."""
         return [self.weak, self.strong]
 
+    @property
+    def figures(self) -> Figures:
+        """The figures that are shown beside those of other runs."""
+        found = {("seconds",): self.seconds, **bounded("gap", self.gap)}
+        for one in self.summary:
+            found |= {**bounded("accuracy", one.accuracy, one.role, one.method), ("ece", one.role, one.method): one.ece}
+        for pgr in self.pgr:
+            found |= bounded("pgr", pgr.pooled, pgr.method)
+        return found
+
     def frame(self) -> pd.DataFrame:
         """Return `rows` as a data frame (needs pandas)."""
         return frame_of(self.rows)
+
+
+def bounded(figure: str, interval: Interval | None, *of: str) -> Figures:
+    """Return a figure and the bounds of its interval under names of their own, or nothing when it was refused."""
+    if interval is None:
+        return {}
+    parts = {figure: interval.value, f"{figure}_low": interval.low, f"{figure}_high": interval.high}
+    return {(name, *of): value for name, value in parts.items()}
 
 
 def frame_of(rows: Sequence[Config]) -> pd.DataFrame:
