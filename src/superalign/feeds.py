@@ -45,6 +45,8 @@ class Feeds:
     def __call__(self, event: str, /, **facts: Any) -> None:
         """Hear an event."""
         self._listen(event, **facts)
+        if not self._lines:
+            return
         if event == "planned":
             self._planned = facts["jobs"]
         elif event == "progress":

@@ -63,7 +63,7 @@ def fed(study: list[str], tmp_path_factory: pytest.TempPathFactory) -> Tooled:
     settings = {"wandb": "wandb,mode=offline,project=p", "mlflow": "mlflow,uri=sqlite:///runs.db"}
     sinks = [word for name in NAMES if find_spec(name) for word in ("--sink", settings.get(name, name))]
     words = [*study, "--task", "facts,cities=150", "--sweep", "0", "--out", "run", "--json"]
-    ended = shell.run(*words, *sinks).exits(0)
+    ended = shell.fork(*words, *sinks).exits(0)
     assert json.loads(ended.out)["study"] == "weak-to-strong"
     lines = [line for line in ended.err.splitlines() if line and not line.startswith("[")]
     assert not lines, "a tool said something"
@@ -158,7 +158,7 @@ def test_sinks_that_break_are_reported_once_and_harm_nothing(finished: Shell) ->
     needed("tensorboard", "wandb")
     tools = Tooled(finished.folder, finished.home)
     broken = ["--sink", "tensorboard,folder=/dev/null/board", "--sink", "wandb,mode=online"]
-    ended = tools.run("resume", "run", *broken).exits(0)
+    ended = tools.fork("resume", "run", *broken).exits(0)
     board, login = sorted(notices(finished.folder / "run"))
     assert board.startswith("sink tensorboard: NotADirectoryError: ")
     assert login == ("sink wandb: nobody is logged in to wandb; wandb login, or wandb,mode=offline; it is switched off")
@@ -178,5 +178,5 @@ def test_ctrl_c_closes_the_sinks(shell: Shell, study: list[str]) -> None:
         "stopped; nothing that finished is lost: the same command goes on from here"
     ]
     assert shown("tensorboard", shell.folder).state == "stopped"
-    tools.run("resume", "run", "--quiet", "--sink", "tensorboard").exits(0)
+    tools.fork("resume", "run", "--quiet", "--sink", "tensorboard").exits(0)
     assert shown("tensorboard", shell.folder).state == "finished"
