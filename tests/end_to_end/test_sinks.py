@@ -63,7 +63,7 @@ def fed(study: list[str], tmp_path_factory: pytest.TempPathFactory) -> Tooled:
     settings = {"wandb": "wandb,mode=offline,project=p", "mlflow": "mlflow,uri=sqlite:///runs.db"}
     sinks = [word for name in NAMES if find_spec(name) for word in ("--sink", settings.get(name, name))]
     words = [*study, "--task", "facts,cities=150", "--sweep", "0", "--out", "run", "--json"]
-    ended = shell.fork(*words, *sinks).exits(0)
+    ended = shell.run(*words, *sinks).exits(0)
     assert json.loads(ended.out)["study"] == "weak-to-strong"
     lines = [line for line in ended.err.splitlines() if line and not line.startswith("[")]
     assert not lines, "a tool said something"
