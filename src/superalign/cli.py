@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from superalign.study import Study
 
 Handler = Callable[[argparse.Namespace], int]
-LISTS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "executors", "runs")
+LISTS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "executors", "sinks", "runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,7 +129,7 @@ def parser() -> Parser:
         "resume", _resume, "finish a run that was stopped", "superalign resume runs/weak-to-strong-1a2b3c4d"
     )
     resume.add_argument("run", metavar="RUN", help="the run's folder")
-    resume.add_argument("rest", nargs=argparse.REMAINDER, help="how to run it (--executor, --threads, --quiet, --json)")
+    resume.add_argument("rest", nargs=argparse.REMAINDER, help="how to run it: --executor, --sink, --quiet and such")
     show = command("show", _show, "print the result of a run", "superalign show runs/NAME")
     show.add_argument("run", metavar="RUN", help="the run's folder")
     show.add_argument("--json", action="store_true", help="print results.json")
@@ -241,6 +241,7 @@ def _settings(
     how = flags.add_argument_group("how to run it (no influence on the results)")
     how.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/STUDY-DIGEST)")
     how.add_argument("--executor", default="in-process", help="in-process, or pool,workers=N (default: in-process)")
+    how.add_argument("--sink", action="append", default=[], help="show it in a tool, such as tensorboard; repeatable")
     how.add_argument("--threads", type=int, metavar="N", help="threads a process (default: all usable cores)")
     how.add_argument("--quiet", action="store_true", help="no progress")
     how.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -269,7 +270,7 @@ def _execute(start: Callable[..., Any], flags: argparse.Namespace) -> int:
         view(event, **facts)
 
     with view:
-        result = start(executor=executor, listen=listen)
+        result = start(executor=executor, listen=listen, sinks=flags.sink)
     _print_result(result, flags.json)
     if not flags.json and not flags.quiet:
         print(f"\nreport: {printable(paths[-1])}")

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from superalign.errors import MissingExtraError
 from superalign.store import home
 
 EXTRAS = {
@@ -37,7 +38,16 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything; a look that breaks is itself a finding."""
-    looks: list[Callable[[], Iterator[Finding]]] = [_python, _packages, _devices, _disk, _models, _plugins, _network]
+    looks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _packages,
+        _sinks,
+        _devices,
+        _disk,
+        _models,
+        _plugins,
+        _network,
+    ]
     findings: list[Finding] = []
     for look in looks:
         try:
@@ -71,6 +81,18 @@ def _packages() -> Iterator[Finding]:
         have = ", ".join(f"{module} {_version(module)}" for module in modules if module not in missing)
         fix = f"pip install 'superalign[{extra}]' for {', '.join(missing)}" if missing else ""
         yield Finding(f"extra '{extra}'", have or "not installed", not missing, fix)
+
+
+def _sinks() -> Iterator[Finding]:
+    from superalign.sink import sinks
+
+    for name in sinks.names():
+        try:
+            sinks.get(name).check()
+        except MissingExtraError as error:
+            yield Finding(f"sink {name}", "not installed", fix=error.fix or "")
+        else:
+            yield Finding(f"sink {name}", f"installed {_version(sinks.get(name).package)}".strip(), ok=True)
 
 
 def _devices() -> Iterator[Finding]:
@@ -143,7 +165,8 @@ def _installer() -> str:
 
 
 def _version(module: str) -> str:
-    for name in (module, module.replace("_", "-"), f"{module.replace('_', '-')}-python"):
+    plain = module.replace("_", "-")
+    for name in (module, plain, f"{plain}-python", f"{plain}-skinny"):
         try:
             return version(name)
         except PackageNotFoundError:

@@ -120,7 +120,8 @@ def compute(job: Job, store: Store, listen: Listener) -> Artifact:
         if note := facts.pop("note", None):
             listen("notice", text=note)
         if facts:
-            listen("progress", job=job.key, title=job.title, **facts)
+            seconds = time.perf_counter() - start
+            listen("progress", job=job.key, title=job.title, seconds=seconds, **facts)
 
     with recorded_unsealings() as unsealed:
         artifact = job.step.function(job.params, inputs, Tools(store, report))

@@ -28,6 +28,7 @@ def registries() -> dict[str, Registry[Any]]:
     from superalign.model import models
     from superalign.noise import noises
     from superalign.objective import objectives
+    from superalign.sink import sinks
     from superalign.study import studies
     from superalign.task import tasks
 
@@ -40,6 +41,7 @@ def registries() -> dict[str, Registry[Any]]:
         "filters": filters,
         "noises": noises,
         "executors": executors,
+        "sinks": sinks,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from superalign.config import Config
-from superalign.result import Interval, ModelFacts, PairedTest, ScoredRow, StudyResult
+from superalign.result import Figures, Interval, ModelFacts, PairedTest, ScoredRow, StudyResult, bounded
 
 
 class NoiseRow(ScoredRow):
@@ -69,6 +69,16 @@ class LabelNoiseResult(StudyResult):
     def methods(self) -> list[str]:
         """Names of the methods; the others are compared with the first."""
         return list(dict.fromkeys(one.method for one in self.summary))
+
+    @property
+    def figures(self) -> Figures:
+        """The figures that are shown beside those of other runs."""
+        found: Figures = {("seconds",): self.seconds}
+        for one in self.summary:
+            of = (f"noise {one.rate:g}", one.method)
+            found |= {**bounded("accuracy", one.accuracy, *of), ("ece", *of): one.ece}
+            found |= bounded("accuracy_lost", one.loss, *of)
+        return found
 
     def at(self, method: str, rate: float) -> NoiseSummary:
         """Return the figures of one method at one rate."""

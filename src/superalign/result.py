@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from superalign.model import Model
 
 Role = Literal["weak", "student", "ceiling", "control"]
+Figures = dict[tuple[str, ...], float]
+"""Figures by their names, from the general to the particular: ("accuracy", "student", "naive")."""
 
 
 class Interval(Config):
@@ -243,6 +245,11 @@ class StudyResult(Config, ABC):
     def models(self) -> list[ModelFacts]:
         """The models that were used."""
 
+    @property
+    @abstractmethod
+    def figures(self) -> Figures:
+        """The figures that are shown beside those of other runs."""
+
     def frame(self) -> pd.DataFrame:
         """Return `rows` as a data frame (needs pandas)."""
         from superalign.errors import require
@@ -275,3 +282,21 @@ class WeakToStrongResult(StudyResult):
     def models(self) -> list[ModelFacts]:
         """The models that were used."""
         return [self.weak, self.strong]
+
+    @property
+    def figures(self) -> Figures:
+        """The figures that are shown beside those of other runs."""
+        found = {("seconds",): self.seconds, **bounded("gap", self.gap)}
+        for one in self.summary:
+            found |= {**bounded("accuracy", one.accuracy, one.role, one.method), ("ece", one.role, one.method): one.ece}
+        for pgr in self.pgr:
+            found |= bounded("pgr", pgr.pooled, pgr.method)
+        return found
+
+
+def bounded(figure: str, interval: Interval | None, *of: str) -> Figures:
+    """Return a figure and the bounds of its interval under names of their own, or nothing when it was refused."""
+    if interval is None:
+        return {}
+    parts = {figure: interval.value, f"{figure}_low": interval.low, f"{figure}_high": interval.high}
+    return {(name, *of): value for name, value in parts.items()}

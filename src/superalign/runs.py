@@ -9,7 +9,7 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -21,8 +21,10 @@ import yaml
 from superalign.config import Config, digest
 from superalign.errors import ConfigError, DataError, ResumeError, SuperalignError
 from superalign.executor import Executor, executors
+from superalign.feeds import Feeds
 from superalign.job import Job, Listener, compute, in_order
 from superalign.registry import Registry
+from superalign.sink import Opening, Sink, checked
 from superalign.store import Store, sweep_written, write_atomic, writing
 from superalign.study import Conduct, Study, studies
 
@@ -47,6 +49,7 @@ def run(
     executor: Executor | str = "in-process",
     store: Store | None = None,
     listen: Listener | None = None,
+    sinks: Sequence[Sink | str] = (),
 ) -> R:
     """Run a study, or finish it: what is already in the store is not computed again.
 
@@ -56,18 +59,24 @@ def run(
         executor: who runs the jobs, such as "pool,workers=2".
         store: where artifacts are; by default in the user's cache.
         listen: hears of everything that happens.
+        sinks: tools that show the run, such as "tensorboard". They have no influence on it: one that breaks is
+            switched off with a notice.
 
     Returns:
         The study's typed result, which is also in the folder as results.json, results.csv and report.html.
 
     Raises:
         ResumeError: the folder holds a run with other settings or inputs, or is being written by another process.
+        MissingExtraError: the package of a sink is not installed.
         SuperalignError: whatever else the user can mend.
     """
     tell: Listener = listen or _silent
+    chosen = checked(sinks)
     study.prepare(lambda text, done, total: tell("preparing", text=text, done=done, total=total))
-    with Run.opened(study, Path(out) if out is not None else None) as folder:
-        heard = folder.recorded(tell)
+    with (
+        Run.opened(study, Path(out) if out is not None else None) as folder,
+        Feeds(chosen, folder.opening(), folder.recorded(tell)) as heard,
+    ):
         keep = store or Store()
         keep.sweep()
         heard("run", study=study.name, folder=str(folder.path), pid=os.getpid(), versions=versions())
@@ -93,6 +102,7 @@ def run(
 
         result = study.conclude(plan, fetch, conduct)
         folder.write(result, heard)
+        heard.conclude(getattr(result, "figures", {}), folder.path.resolve() / REPORT)
         heard("done", seconds=conduct.seconds, report=str(folder.path / REPORT))
     return result
 
@@ -248,6 +258,11 @@ class Run:
             identity = {"study": study.name, "config_sha256": digest(config), "fingerprints": fingerprints}
             write_atomic(path / IDENTITY, json.dumps(identity, indent=2) + "\n")
             yield cls(path, config, fingerprints)
+
+    def opening(self) -> Opening:
+        """Return what a sink is told of the run when it starts."""
+        whole = self.path.resolve()
+        return Opening(whole.name, whole, self.config)
 
     def recorded(self, listen: Listener) -> Listener:
         """Return a listener that also appends to events.jsonl, progress left out."""

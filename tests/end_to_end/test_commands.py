@@ -27,7 +27,7 @@ COMMANDS = (
     ["models", "remove"],
     ["doctor"],
 )
-KINDS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "executors")
+KINDS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "executors", "sinks")
 HEAVY = {"torch", "transformers", "pydantic", "numpy", "scipy", "rich", "yaml", "safetensors"}
 NOWHERE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "HF_ENDPOINT": "http://127.0.0.1:9"}
 
@@ -44,7 +44,7 @@ def test_help_of_a_study_names_every_setting(shell: Shell) -> None:
     said = shell.fork("run", "weak-to-strong", "--help").out
     for flag in ("--weak", "--strong", "--task", "--methods", "--fit", "--weak-fit", "--seeds", "--shares", "--sweep"):
         assert f"{flag} " in said
-    for flag in ("--out", "--executor", "--threads", "--quiet", "--json"):
+    for flag in ("--out", "--executor", "--sink", "--threads", "--quiet", "--json"):
         assert f"{flag}" in said
 
 

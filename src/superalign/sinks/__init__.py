@@ -1,0 +1,1 @@
+"""The sinks: one tool, one file."""
