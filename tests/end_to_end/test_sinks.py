@@ -114,7 +114,7 @@ def test_training_losses_in_a_pool(shell: Shell, study: list[str]) -> None:
     assert len(losses) == 3  # student, ceiling, control
     for role in ("student", "ceiling", "control"):
         (facts,) = (row["facts"] for row in rows(shell.folder / "run") if row["role"] == role)
-        (points,) = (points for tag, points in losses.items() if tag.startswith(f"{role}_lora"))
+        (points,) = (points for tag, points in losses.items() if tag.startswith(f"{role}_naive_lora"))
         assert [step for step, _ in points] == [*range(10, facts["steps"], 10), facts["steps"]]
         assert points[0][1] == pytest.approx(facts["first_loss"], rel=1e-5)
     rates = [points for tag, points in found.series.items() if tag.endswith("/tokens_per_second")]

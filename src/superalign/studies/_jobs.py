@@ -32,15 +32,15 @@ class Team(Protocol):
     def source(self) -> str:
         """Name of the labels among a job's inputs."""
 
-    def named(self, method: Objective) -> str:
-        """Return the name of a method of this team."""
+    def named(self, objective: Objective) -> str:
+        """Return what the learners by an objective are called."""
 
 
 class Seat(NamedTuple):
     """One learner: which row of which job's predictions is its."""
 
     team: int
-    method: Objective
+    objective: Objective
     seed: int
     job: Job
     row: int

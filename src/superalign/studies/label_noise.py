@@ -69,9 +69,9 @@ class Team:
         """Return the method that an objective is here."""
         return Method(str(objective), self.filter)
 
-    def named(self, method: Objective) -> str:
-        """Return the name of a method of this team."""
-        return f"{self.method(method)}, {written(self.rate)} noise"
+    def named(self, objective: Objective) -> str:
+        """Return what the learners by an objective are called."""
+        return f"{self.method(objective)}, {written(self.rate)} noise"
 
 
 @studies.register("label-noise")
@@ -147,7 +147,7 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
                 teams.append(Team(rate, str(one), self.methods, filtered))
         seats = jobs.learners(self.model, self.fit, teams, features, "transfer", ["test"])
         cells = [
-            NoiseCell(team.method(seat.method), team.rate, seat.seed, seat.job, seat.row, team.labels)
+            NoiseCell(team.method(seat.objective), team.rate, seat.seed, seat.job, seat.row, team.labels)
             for seat in seats
             for team in [teams[seat.team]]
         ]

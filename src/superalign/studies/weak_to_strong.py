@@ -163,15 +163,19 @@ class Team:
         """Name of the labels among a job's inputs."""
         return f"labels of {self.role}{' after ' * bool(self.filtered)}{self.filtered}"
 
-    def named(self, method: Objective) -> str:
-        """Return the name of a method of this team."""
-        return f"{method} after {self.filtered}" if self.filtered else str(method)
+    def method(self, objective: Objective) -> str:
+        """Return the method that an objective is here."""
+        return f"{objective} after {self.filtered}" if self.filtered else str(objective)
+
+    def named(self, objective: Objective) -> str:
+        """Return what the learners by an objective are called."""
+        return f"{self.role}, {self.method(objective)}"
 
 
 def _cells(teams: list[Team], seats: list[Seat]) -> list[Cell]:
     owners = [teams[seat.team] for seat in seats]
     return [
-        Cell(team.role, team.named(seat.method), seat.seed, seat.job, seat.row, team.labels)
+        Cell(team.role, team.method(seat.objective), seat.seed, seat.job, seat.row, team.labels)
         for team, seat in zip(owners, seats, strict=True)
     ]
 
