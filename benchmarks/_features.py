@@ -9,7 +9,8 @@ from typing import Any
 from _finetuning import pointwise
 from _measure import Meter, peak_gb
 
-from superalign.model import models
+from superalign.model import Precision, models
+from superalign.models._torch import torch_dtype
 
 LARGE = 2048
 ROUNDS = 3  # of everything, taken in turn: the machine's own speed varies
@@ -17,19 +18,16 @@ ROUNDS = 3  # of everything, taken in turn: the machine's own speed varies
 
 def features(plan: dict[str, Any]) -> dict[str, float]:
     """Measure the feature path at the model's own layer, and matrix products in its precision, in turn."""
-    import torch
-
     task, _ = pointwise(plan["task"], plan["texts"], plan["seed"])
     model = models.build(plan["model"])
     layer = model.chosen_layer()
-    dtype = torch.bfloat16 if model.precision() == "bf16" else torch.float32
-    shapes = _shapes(model.at_layer(layer).backbone().module)
+    shapes = linear_shapes(model.at_layer(layer).backbone().module)
     weights = sum(n * rows * columns for (rows, columns), n in shapes.items())
     model.features(task.texts()[:32], [layer])  # loads the network
     speeds, own, large, cpu = [], [], [], 0.0
     for _ in range(ROUNDS):
-        own.append(_own_shapes(shapes, weights, plan["tokens"], dtype))
-        large.append(_product(LARGE, LARGE, LARGE, dtype))
+        own.append(ceiling(shapes, plan["tokens"], model.precision()))
+        large.append(_product(LARGE, LARGE, LARGE, torch_dtype(model.precision())))
         with Meter() as meter:
             read = model.features(task.texts(), [layer])
         speeds.append(sum(read.tokens) / meter.wall)
@@ -48,19 +46,21 @@ def features(plan: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _shapes(module: Any) -> Counter[tuple[int, int]]:
+def linear_shapes(module: Any) -> Counter[tuple[int, int]]:
     """Count the linear layers of each shape (outputs, inputs); embedding and attention itself are not counted."""
     from torch import nn
 
     return Counter(tuple(part.weight.shape) for part in module.modules() if isinstance(part, nn.Linear))
 
 
-def _own_shapes(shapes: Counter[tuple[int, int]], weights: int, tokens: int, dtype: Any) -> float:
-    """Return FLOP/s over all products that one token batch needs."""
-    seconds = 0.0
+def ceiling(shapes: Counter[tuple[int, int]], tokens: int, precision: Precision) -> float:
+    """Return FLOP/s over all products that one batch of so many tokens needs."""
+    seconds, useful = 0.0, 0
     for (outputs, inputs), n in shapes.items():
-        seconds += n * 2 * tokens * outputs * inputs / _product(tokens, inputs, outputs, dtype)
-    return 2 * tokens * weights / seconds
+        work = n * 2 * tokens * outputs * inputs
+        useful += work
+        seconds += work / _product(tokens, inputs, outputs, torch_dtype(precision))
+    return useful / seconds
 
 
 def _product(m: int, k: int, n: int, dtype: Any) -> float:

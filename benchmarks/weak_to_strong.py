@@ -16,12 +16,14 @@ from _features import features
 from _finetuning import ours, public
 from _measure import Plan, Rows, Workers, asked_of, ratio, run, show, worker_options, write
 from _probing import our_study, public_study
+from _steps import lora_step
 
 WORKERS: Workers = {
     "public loop": public,
     "ours, full": lambda plan: ours(f"full,lr={plan['lr']}", plan),
     "ours, lora": lambda plan: ours("lora", plan),
     "features": features,
+    "LoRA step": lora_step,
     "public probes": public_study,
     "our study": our_study,
 }
@@ -47,6 +49,13 @@ def feature(plan: Plan) -> Rows:
     return rows
 
 
+def step(plan: Plan) -> Rows:
+    """Take steps of LoRA, and measure the ceiling."""
+    rows = run(["LoRA step"], plan)
+    show(f"LoRA steps of {plan['model']}, {plan['batch']} items each", rows)
+    return rows
+
+
 def probe(plan: Plan) -> Rows:
     """Run a probe study, and charge what the public loop takes for the same learners at 200 epochs."""
     rows = run(("public probes", "our study"), plan)
@@ -55,7 +64,12 @@ def probe(plan: Plan) -> Rows:
     return rows
 
 
-PARTS: dict[str, Callable[[Plan], Rows]] = {"finetune": finetune, "features": feature, "probe": probe}
+PARTS: dict[str, Callable[[Plan], Rows]] = {
+    "finetune": finetune,
+    "features": feature,
+    "step": step,
+    "probe": probe,
+}
 
 
 def main() -> None:
@@ -82,6 +96,7 @@ def main() -> None:
         "lr": asked.lr,
         "seed": asked.seed,
         "tokens": 1024,
+        "batch": 8 if asked.quick else 32,
         "weak": asked.weak,
         "probe_task": asked.probe_task or ("facts,cities=120" if asked.quick else "facts"),
     }
