@@ -110,7 +110,7 @@ def filter_labels(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     return Artifact({"probs": probs, "weight": weight}, {"by": name, "filtered": facts})
 
 
-@step(version=2)
+@step(version=3)
 def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Train one learner a lesson on one part of the task and let it predict other parts.
 
@@ -119,7 +119,8 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     Inputs: `items`, the labels, and `features` when they were computed before. For an oracle early stop, `gold`.
 
     Returns:
-        probs: float32 [lessons, items, k], NaN where nothing was predicted.
+        probs: float32 [lessons, items, k], NaN where nothing was predicted; and what each lesson's learner kept, called
+        `<lesson>/<name>`.
     """
     model, fit = models.build(params["model"]), fits.build(params["fit"])
     task = Task.from_meta(inputs["items"].meta)
@@ -156,7 +157,8 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
             about["estimated_noise"] = noise[plan["labels"], plan["row"]].rate.value
         if not lesson.labels.weight.all():
             about["kept"] = int(np.count_nonzero(lesson.labels.weight))
-    return Artifact({"probs": out}, {"facts": facts})
+    kept = {f"{number}/{name}": value for number, one in enumerate(learned) for name, value in one.kept.items()}
+    return Artifact({"probs": out, **kept}, {"facts": facts})
 
 
 @step(version=1)
