@@ -152,7 +152,9 @@ def _narrow(cells: Sequence[Chosen], name: str, asked: Any, usual: Any = None) -
     if asked is None and usual is None and len(known) > 1:
         raise ConfigError(f"this run has {len(known)} of --{name}: say which", fix=_listed(name, known))
     if wanted not in known:
-        written = [f"{one:g}" if isinstance(one, float) else str(one) for one in known]
+        written = [f"{one:g}" if isinstance(one, float) else str(one) for one in known if one is not None]
+        if not written:
+            raise ConfigError(f"this run knows no --{name}", fix=f"leave --{name} out")
         raise ConfigError(f"no learner of this run has --{name} {wanted}", fix=did_you_mean(str(wanted), written))
     return [cell for cell in cells if getattr(cell, name) == wanted]
 
