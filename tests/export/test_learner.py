@@ -116,6 +116,7 @@ def test_what_transformers_has_no_classifier_for_has_its_head_beside_it(ran, tmp
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"hidden_states[{reads['layer']}]" in card
     assert "head.safetensors" in card
+    compile(card.split("```")[1].removeprefix("python"), "card", "exec")
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt_neox", "gpt2"])

@@ -244,3 +244,12 @@ def test_on_the_command_line(tiny: Tiny, tmp_path: Path, isolated_home: Path, mi
     ended = Shell(tmp_path, isolated_home).fork(*words, "--weak", weak, "--strong", strong).exits(2)
     ended.says("error: ", *named)
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.model
+def test_an_embedded_model_takes_one(embedded_home: Path, tmp_path: Path) -> None:
+    base = embedded_home / "models" / "minilm"
+    adapter = save_adapter(base, tmp_path / "adapter", "bert")
+    expected = pefts_features(base, adapter, 6, AutoModel)
+    embedded = Embedded(which="minilm", dtype="fp32", device="cpu", adapter=str(adapter))
+    np.testing.assert_allclose(embedded.features(TEXTS, [6]).layers[6], expected, atol=1e-4)  # six real layers

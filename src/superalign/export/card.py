@@ -10,6 +10,7 @@ import yaml
 
 from superalign.display import printable
 from superalign.export.choose import Chosen
+from superalign.model import Model
 from superalign.models.hf import HuggingFace
 from superalign.result import Interval
 from superalign.store import write_synced
@@ -53,7 +54,7 @@ def front_matter(card: Card) -> str:
     """Return what the hub reads of a card."""
     what, model = card.about["what"], card.chosen.model
     facts = {
-        "base_model": model.path if isinstance(model, HuggingFace) else str(model),
+        "base_model": _named(model),
         "library_name": LIBRARIES[what],
         "pipeline_tag": "text-generation" if _is_policy(card) else "text-classification",
         "tags": ["superalign", card.about["run"]["study"], card.about["fit"]["name"], "noisy-labels"],
@@ -204,7 +205,12 @@ def _limits(card: Card) -> Iterator[str]:
 
 def _base(card: Card) -> str:
     model = card.chosen.model
-    return repr(model.path) if isinstance(model, HuggingFace) else f'"FOLDER"  # of {printable(model)}'
+    return repr(model.path if isinstance(model, HuggingFace) else f"FOLDER OF {_named(model)}")
+
+
+def _named(model: Model) -> str:
+    """Return a model without the settings that say how it is read."""
+    return model.path if isinstance(model, HuggingFace) else str(model).partition(",")[0]
 
 
 def _percent(interval: Interval) -> str:
