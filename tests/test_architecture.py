@@ -15,6 +15,7 @@ ROOT = Path(superalign.__file__).parent
 FLOORS = {
     "studies": 3,
     "report": 4,
+    "export": 4,
     "cli": 5,
     "runs": 4,
     "evaluation": 2,

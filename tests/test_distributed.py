@@ -140,15 +140,16 @@ def training(fit: FineTune, folder: Path, store: Path, pairs: bool = False, cut_
     except Cut:
         return {"steps": ear.steps}
     known = Processes.here()
-    said = {"losses": losses, "facts": dict(learned.facts), "probs": learned.probs.tolist()}
+    kept = {name: torch.from_numpy(value) for name, value in learned.kept.items()}
+    said = {"losses": losses, "facts": dict(learned.facts), "probs": learned.probs.tolist(), "kept": kept}
     return {**said, "steps": ear.steps, "notes": ear.notes, "count": known.count, "rank": known.rank}
 
 
 FITS: dict[str, FineTune] = {
     "lora": Lora(**SETTINGS, microbatch_tokens=40),
-    "policy": Lora(**SETTINGS, read="policy", microbatch_tokens=60),
+    "policy": Lora(**SETTINGS, read="policy", microbatch_tokens=60, keep=True),
     "full stopped early": Full(**SETTINGS, stop="early", validation=0.3),
-    "sharded": Full(**SETTINGS, sharded=True, microbatch_tokens=40),
+    "sharded": Full(**SETTINGS, sharded=True, microbatch_tokens=40, keep=True),
     "sharded, recomputing, stopped early": Full(**SETTINGS, sharded=True, checkpointing=True, stop="early"),
 }
 
@@ -167,6 +168,14 @@ def test_two_processes_learn_what_one_learns(tiny: Tiny, tmp_path: Path, name: s
     assert shared[0]["facts"] == shared[1]["facts"]
     np.testing.assert_array_equal(shared[0]["probs"], shared[1]["probs"])
     assert alone["losses"][-1] < math.log(2)
+    for one in shared:
+        assert {key: value.shape for key, value in one["kept"].items()} == {
+            key: value.shape for key, value in alone["kept"].items()
+        }
+    for key, value in alone["kept"].items():
+        np.testing.assert_array_equal(shared[0]["kept"][key], shared[1]["kept"][key])
+        assert np.abs(shared[0]["kept"][key] - value).mean() < 1e-3
+    assert bool(alone["kept"]) == fit.keep
 
 
 @pytest.mark.parametrize(

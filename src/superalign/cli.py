@@ -9,14 +9,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from superalign.errors import ConfigError, StoreError, SuperalignError, did_you_mean
+from superalign.arguments import Parser, study_settings
+from superalign.errors import ConfigError, StoreError, SuperalignError
 
 if TYPE_CHECKING:
     from superalign.display import View
     from superalign.fetch import Report
-    from superalign.study import Study
 
 Handler = Callable[[argparse.Namespace], int]
 LISTS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "executors", "sinks", "runs")
@@ -74,37 +74,6 @@ def _standard_output() -> Iterator[None]:
         raise
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse whose complaints name the nearest valid flag or command and come as ConfigError."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, naming the nearest flag when one is unknown to this very command."""
-        found, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            flag = unknown[0].partition("=")[0]
-            raise ConfigError(f"unknown argument '{flag}' for '{self.prog}'", fix=self._hint(flag))
-        return found, unknown
-
-    def _hint(self, flag: str) -> str:
-        if self._actions[-1].nargs == argparse.REMAINDER:
-            return f"settings come after {self._actions[-2].metavar}"
-        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-        named = flag.startswith("-") and len(flag) > 2  # not a letter, which is near to nothing
-        return did_you_mean(flag, known) if named else f"see {self.prog} --help"
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of exiting; a bad choice gets the nearest valid one."""
-        for action in self._actions:
-            if "invalid choice" in message and action.choices is not None:
-                wrong = message.split("'")[1]
-                if wrong not in action.choices:
-                    raise ConfigError(f"'{self.prog}' does not know '{wrong}'", fix=did_you_mean(wrong, action.choices))
-        raise ConfigError(f"{self.prog}: {message}", fix=f"see {self.prog} --help")
-
-
 def parser() -> Parser:
     """Return the parser of all commands."""
     top = Parser(
@@ -136,6 +105,28 @@ def parser() -> Parser:
     report = command("report", _report, "write a run's report again", "superalign report runs/NAME")
     report.add_argument("run", metavar="RUN", help="the run's folder")
     report.add_argument("--out", metavar="FILE", help="file or folder to write it to (default: RUN)")
+    export = command(
+        "export",
+        _export,
+        "write a run's learner for peft or transformers, or its labels for TRL",
+        "superalign export runs/NAME adapter --method naive",
+    )
+    export.add_argument("run", metavar="RUN", help="the run's folder")
+    export.add_argument("out", metavar="OUT", help="folder to write")
+    export.add_argument(
+        "--what",
+        choices=("adapter", "labels"),
+        default="adapter",
+        help="adapter: what a learner learnt (a PEFT adapter for lora, a model for full, a head for probe); "
+        "labels: what it learnt from (default: adapter)",
+    )
+    export.add_argument("--role", help="student, ceiling, control or weak (default: student)")
+    export.add_argument("--method", help="the objective, as the run names it; needed when there are several")
+    export.add_argument("--seed", type=int, help="which seed (default: the first)")
+    export.add_argument("--rate", type=float, help="which rate of noise, in a run of label-noise")
+    export.add_argument(
+        "--format", default="trl", help="of labels: trl, or trl-messages for texts as chat messages (default: trl)"
+    )
     audit = command(
         "audit-labels", _audit, "find wrong labels in your own data", "superalign audit-labels reviews.csv --out audit"
     )
@@ -202,7 +193,7 @@ def _run(options: argparse.Namespace) -> int:
     else:
         config = {"study": options.what}
     kind = study_type(config, options.what)
-    flags, settings = _settings(kind, f"superalign run {options.what}", options.rest)
+    flags, settings = study_settings(kind, f"superalign run {options.what}", options.rest)
     written = {key: value for key, value in config.items() if key not in settings}
     build_study(written, options.what)  # so that a mistake is blamed on the file only when it is in there
     return _execute(partial(run, build_study({**config, **settings}), out=flags.out), flags)
@@ -214,39 +205,12 @@ def _resume(options: argparse.Namespace) -> int:
     from superalign.runs import CONFIG, resume, study_of
 
     folder = Path(options.run)
-    flags, settings = _settings(type(study_of(folder)), "superalign resume RUN", options.rest)
+    flags, settings = study_settings(type(study_of(folder)), "superalign resume RUN", options.rest)
     if flags.out is not None:
         raise ConfigError(
             "a run is finished where it is: resume takes no --out", fix=f"superalign run {folder / CONFIG} --out DIR"
         )
     return _execute(partial(resume, folder, settings), flags)
-
-
-def _settings(
-    study: type[Study[Any, Any]], program: str, words: list[str]
-) -> tuple[argparse.Namespace, dict[str, Any]]:
-    """Parse the flags of a study: one for each of its fields, and those that say how to run it."""
-    flags = Parser(prog=program, description=study.__doc__, epilog=f"example: {study.example}")
-    fields = flags.add_argument_group("settings (they decide the results)")
-    for name, field in study.model_fields.items():
-        many = isinstance(field.default, tuple)
-        text = " ".join(map(str, field.default)) if many else field.default
-        fields.add_argument(
-            f"--{name.replace('_', '-')}",
-            dest=name,
-            nargs="+" if many else None,
-            metavar=name.upper(),
-            help=f"{' '.join((field.description or '').split())} Default: {text}".replace("%", "%%"),
-        )
-    how = flags.add_argument_group("how to run it (no influence on the results)")
-    how.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/STUDY-DIGEST)")
-    how.add_argument("--executor", default="in-process", help="in-process, or pool,workers=N (default: in-process)")
-    how.add_argument("--sink", action="append", default=[], help="show it in a tool, such as tensorboard; repeatable")
-    how.add_argument("--threads", type=int, metavar="N", help="threads a process (default: all usable cores)")
-    how.add_argument("--quiet", action="store_true", help="no progress")
-    how.add_argument("--json", action="store_true", help="print the result as JSON")
-    found = flags.parse_args(words)
-    return found, {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
 
 
 def _execute(start: Callable[..., Any], flags: argparse.Namespace) -> int:
@@ -305,6 +269,19 @@ def _report(options: argparse.Namespace) -> int:
     path = Path(options.out) if options.out else Path(options.run)
     path = path / REPORT if path.is_dir() else path
     write_report(load(options.run), path)
+    print(printable(path))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from superalign.display import printable
+    from superalign.export import export_labels, export_learner
+
+    which = {"role": options.role, "method": options.method, "seed": options.seed, "rate": options.rate}
+    if options.what == "labels":
+        path = export_labels(options.run, options.out, options.format, **which)
+    else:
+        path = export_learner(options.run, options.out, **which)
     print(printable(path))
     return 0
 

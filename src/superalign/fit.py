@@ -15,7 +15,7 @@ from superalign.label import Labels
 from superalign.model import Model
 from superalign.objective import Objective
 from superalign.registry import Registry, chosen
-from superalign.store import Store
+from superalign.store import Array, Store
 from superalign.task import Gold, Task
 
 FloatArray = npt.NDArray[np.float32]
@@ -50,10 +50,12 @@ class Learned:
     Args:
         probs: float32 [m, k] for the items asked for.
         facts: what the training decided or saw, JSON-able (regularisation, steps, loss, truncated).
+        kept: what was learnt, by name, for `superalign export`; empty unless the fit keeps it.
     """
 
     probs: FloatArray
     facts: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Fit(Component, ABC):

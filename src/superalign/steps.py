@@ -105,7 +105,7 @@ def filter_labels(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     return Artifact({"probs": probs, "weight": weight}, {"by": name, "filtered": facts})
 
 
-@step(version=2)
+@step(version=3)
 def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Train one learner a lesson on one part of the task and let it predict other parts.
 
@@ -114,7 +114,8 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     Inputs: `items`, the labels, and `features` when they were computed before. For an oracle early stop, `gold`.
 
     Returns:
-        probs: float32 [lessons, items, k], NaN where nothing was predicted.
+        probs: float32 [lessons, items, k], NaN where nothing was predicted; and what each lesson's learner kept, called
+        `<lesson>/<name>`.
     """
     model, fit = models.build(params["model"]), fits.build(params["fit"])
     task = Task.from_meta(inputs["items"].meta)
@@ -133,12 +134,13 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         predict.append(np.sort(np.concatenate([part_of(parts, name) for name in params["predict"]])))
     learned = fit.learn(model, task, lessons, predict, store=tools.store, report=tools.report)
     out = np.full((len(lessons), len(task.items), len(task.classes)), np.nan, dtype=np.float32)
-    facts = []
+    kept, facts = dict[str, npt.NDArray[Any]](), []
     for number, (plan, lesson, one) in enumerate(zip(params["lessons"], lessons, learned, strict=True)):
         out[number, predict[number]] = one.probs
         dropped = {} if lesson.labels.weight.all() else {"kept": int(np.count_nonzero(lesson.labels.weight))}
         facts.append({**one.facts, **noise.told(plan), **dropped})
-    return Artifact({"probs": out}, {"facts": facts})
+        kept |= {f"{number}/{name}": value for name, value in one.kept.items()}
+    return Artifact({"probs": out, **kept}, {"facts": facts})
 
 
 @step(version=1)

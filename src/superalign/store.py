@@ -72,12 +72,13 @@ class Store:
 
         Args:
             key: its name.
-            only: read and verify these tensors alone; the others are not touched.
+            only: read and verify these tensors alone; the others are not touched. By default all, but those whose
+                name holds a slash: they are large, and rarely asked for.
         """
         record = self.record(key)
         if record is None:
             return None
-        wanted = [name for name in record["tensors"] if only is None or name in only]
+        wanted = [name for name in record["tensors"] if ("/" not in name if only is None else name in only)]
         try:
             tensors = _read_tensors(self.path(key) / TENSORS, wanted)
             for name in wanted:

@@ -20,6 +20,7 @@ COMMANDS = (
     ["resume"],
     ["show"],
     ["report"],
+    ["export"],
     ["ls"],
     ["models"],
     ["models", "fetch"],

@@ -62,6 +62,12 @@ def convert(row: Mapping[str, Any]) -> tuple[Item, int | str]:
         ({"messages": [user("T")], "label": 0}, "T", None),
         ({"messages": [user("T"), assistant("R")], "label": 0}, "T", "R"),
         ({"prompt": [user("T")], "completion": [assistant("R")], "label": 0}, "T", "R"),
+        ({"prompt": "T", "messages": [user("T"), assistant("R")], "label": 0}, "T", "R"),
+        (
+            {"prompt": [user("a"), assistant("b"), user("c")], "completion": [assistant("R")], "label": 0},
+            "Human: a\n\nAssistant: b\n\nHuman: c",
+            "R",
+        ),
         (
             {"messages": [user("a"), assistant("b"), user("c"), assistant("R")], "label": 0},
             "Human: a\n\nAssistant: b\n\nHuman: c",
@@ -82,6 +88,23 @@ def test_texts_are_recognised(row: dict[str, Any], prompt: str, response: str | 
     [
         ({"prompt": "Q", "chosen": "good", "rejected": "bad"}, ("Q", "good", "bad")),
         ({"prompt": "Q", "chosen": [assistant("good")], "rejected": [assistant("bad")]}, ("Q", "good", "bad")),
+        ({"prompt": [user("Q")], "chosen": [assistant("good")], "rejected": [assistant("bad")]}, ("Q", "good", "bad")),
+        (
+            {
+                "prompt": [user("a"), assistant("b"), user("c")],
+                "chosen": [assistant("good")],
+                "rejected": [assistant("bad")],
+                "margin": 0.5,
+            },
+            ("Human: a\n\nAssistant: b\n\nHuman: c", "good", "bad"),
+        ),
+        (
+            {
+                "chosen": [user("a"), assistant("b"), user("c"), assistant("good")],
+                "rejected": [user("a"), assistant("b"), user("c"), assistant("bad")],
+            },
+            ("Human: a\n\nAssistant: b\n\nHuman: c", "good", "bad"),
+        ),
         ({"chosen": [user("Q"), assistant("good")], "rejected": [user("Q"), assistant("bad")]}, ("Q", "good", "bad")),
         (
             {"prompt": "Q", "chosen": [user("Q"), assistant("good")], "rejected": [user("Q"), assistant("bad")]},

@@ -21,6 +21,7 @@ from superalign.config import digest
 from superalign.distributed import Processes, together
 from superalign.errors import ConfigError
 from superalign.fit import Fit, Learned, Lesson, Report
+from superalign.fits._keep import moved
 from superalign.fits._stopping import EarlyStop, OracleEarlyStop, hold_out
 from superalign.label import Labels
 from superalign.learner import Learner, Training
@@ -66,6 +67,8 @@ class FineTune(Training, Fit, ABC):
     much more probable each response became than it was before learning."""
     beta: Annotated[float, Field(gt=0)] = 0.1
     """Of a policy's implicit reward beta log(pi / reference): how dear it is to leave the reference."""
+    keep: bool = False
+    """Keep the trained parameters in the store, for `superalign export`: some MB for lora, all of a model for full."""
 
     @property
     def wants_gold(self) -> bool:
@@ -144,7 +147,7 @@ class FineTune(Training, Fit, ABC):
         }
         if processes.count > 1:
             facts["processes"] = processes.count
-        return Learned(probs, facts)
+        return Learned(probs, facts, moved(network) if self.keep else {})
 
     def _predict(self, network: Trainee[Any], test: Readable, n: int, processes: Processes) -> FloatArray:
         """Return what is said of n items, float32 [n, k]; each process answers for some, unless all are needed."""
@@ -165,7 +168,7 @@ class FineTune(Training, Fit, ABC):
             {
                 "version": __version__,
                 "model": [model.fingerprint(), model.precision()],
-                "fit": self.spec(),
+                "fit": self.model_copy(update={"keep": False}).spec(),  # which changes no number
                 "objective": lesson.objective.spec(),
                 "items": _content(lines),
                 "labels": [_content(one) for one in labels],

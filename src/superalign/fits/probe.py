@@ -67,7 +67,10 @@ class Probe(Fit):
         x = item_features(model, task, store, report)
         groups = np.array(task.groups())
         heads = solve(self, x, groups, lessons, pairwise=task.pairwise)
-        return [Learned(head.predict(x[rows]), head.facts) for head, rows in zip(heads, predict, strict=True)]
+        return [
+            Learned(head.predict(x[rows]), head.facts, {"weight": head.weight.T, "bias": head.bias})
+            for head, rows in zip(heads, predict, strict=True)
+        ]
 
 
 class Head:

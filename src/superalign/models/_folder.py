@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from superalign.config import digest
 from superalign.errors import ModelError, StoreError
 from superalign.models._torch import quiet
 from superalign.store import home, write_atomic
@@ -59,7 +60,7 @@ def check_folder(folder: Path) -> list[Path]:
         raise ModelError("not a model's folder", where=str(folder), why=f"it has no {CONFIG}")
     files = _weight_files(folder)
     for file in files:
-        _check_whole(file)
+        check_whole(file)
     return files
 
 
@@ -69,6 +70,11 @@ def folder_digests(folder: Path) -> dict[str, str]:
         return {"commit": folder.name, **{file.name: "" for file in check_folder(folder)}}
     files = [folder / CONFIG, *check_folder(folder), *(folder / name for name in TOKENIZER_FILES)]
     return {file.name: file_digest(file) for file in files if file.is_file()}
+
+
+def weights_digest(folder: Path) -> str:
+    """Return what names a model's weights wherever they lie: a digest of the files' names and SHA-256."""
+    return digest({file.name: file_digest(file) for file in check_folder(folder)})
 
 
 def file_digest(file: Path) -> str:
@@ -133,7 +139,8 @@ def _weight_files(folder: Path) -> list[Path]:
     raise ModelError("the model's folder has no weights", where=str(folder), why=f"neither {WEIGHTS} nor {INDEX}")
 
 
-def _check_whole(file: Path) -> None:
+def check_whole(file: Path) -> None:
+    """Refuse a file that is not safetensors, or cut short, by its header alone."""
     size = file.stat().st_size
     try:
         with file.open("rb") as stream:
@@ -141,7 +148,8 @@ def _check_whole(file: Path) -> None:
             if not 0 < length <= size - 8:
                 raise ValueError
             header = json.loads(stream.read(length))
-        end = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+        ends = (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+        end = max(ends, default=0)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ModelError("the weights are not in safetensors format", where=str(file)) from None
     if size != 8 + length + end:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from superalign.errors import ModelError
+from superalign.models._adapter import check_adapter
 from superalign.models._folder import check_folder, find_folder, folder_digests
 from superalign.models._torch import quiet
 
@@ -43,9 +44,23 @@ def tokenizer_of(folder: Path, trust_remote_code: bool) -> Any:
     return _tokenizer(folder, _stamp(folder), trust_remote_code)
 
 
-def trunk_of(folder: Path, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool) -> Trunk:
+def adapter_of(path: str, base: Path) -> Path:
+    """Return the checked folder of an adapter, see `check_adapter`."""
+    folder = Path(path).expanduser()
+    return _adapter(path, _stamp(folder) if folder.is_dir() else (), base, _stamp(base))
+
+
+def trunk_of(
+    folder: Path,
+    depth: int,
+    dtype: Literal["bf16", "fp32"],
+    device: str,
+    trust_remote_code: bool,
+    adapter: Path | None = None,
+) -> Trunk:
     """Return the trunk cut off at `depth`, for inference only."""
-    return _trunk(folder, _stamp(folder), depth, dtype, device, trust_remote_code)
+    learnt = None if adapter is None else (adapter, _stamp(adapter))
+    return _trunk(folder, _stamp(folder), depth, dtype, device, trust_remote_code, learnt)
 
 
 def _stamp(folder: Path) -> Stamp:
@@ -61,6 +76,11 @@ def _snapshot(path: str, revision: str | None) -> Path:
 @lru_cache(maxsize=8)
 def _digests(folder: Path, stamp: Stamp) -> dict[str, str]:
     return folder_digests(folder)
+
+
+@lru_cache(maxsize=8)
+def _adapter(path: str, stamp: Stamp, base: Path, base_stamp: Stamp) -> Path:
+    return check_adapter(path, base)
 
 
 @lru_cache(maxsize=8)
@@ -84,12 +104,18 @@ def _tokenizer(folder: Path, stamp: Stamp, trust_remote_code: bool) -> Any:
 
 @lru_cache(maxsize=TRUNKS)
 def _trunk(
-    folder: Path, stamp: Stamp, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool
+    folder: Path,
+    stamp: Stamp,
+    depth: int,
+    dtype: Literal["bf16", "fp32"],
+    device: str,
+    trust_remote_code: bool,
+    adapter: tuple[Path, Stamp] | None,
 ) -> Trunk:
     from superalign.models._packed import pack
     from superalign.models._trunk import load_trunk
 
-    trunk = load_trunk(folder, depth, dtype, device, trust_remote_code)
+    trunk = load_trunk(folder, depth, dtype, device, trust_remote_code, adapter[0] if adapter else None)
     if device == "cpu" and dtype == "bf16":
         with quiet():
             pack(trunk.module)

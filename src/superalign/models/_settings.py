@@ -28,5 +28,7 @@ class TransformerSettings(Model, ABC):
     """The chat template: auto applies it to a prompt with a response, when there is a template."""
     device: str = "auto"
     """auto is the first GPU when there is one, else the CPU."""
+    adapter: str | None = None
+    """Folder of a LoRA adapter in PEFT's format that is merged into the weights, such as `superalign export` writes."""
     batch_tokens: Annotated[int, Field(ge=1)] | None = None
     """Tokens computed at once. Default: 512 on a CPU, where more is slower, and 16,384 on a GPU."""

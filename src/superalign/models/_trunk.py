@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from superalign.errors import ModelError
+from superalign.models._adapter import merge
 from superalign.models._torch import quiet, torch_dtype
 
 if TYPE_CHECKING:
@@ -75,19 +76,28 @@ class Trunk:
 
 
 def load_trunk(
-    folder: Path, depth: int, dtype: Literal["bf16", "fp32"], device: str, trust_remote_code: bool = False
+    folder: Path,
+    depth: int,
+    dtype: Literal["bf16", "fp32"],
+    device: str,
+    trust_remote_code: bool = False,
+    adapter: Path | None = None,
 ) -> Trunk:
-    """Load the first `depth` layers of the model in `folder`.
+    """Load the first `depth` layers of the model in `folder`, with an adapter merged into them if one is given.
 
     Raises:
-        ModelError: the weights do not fit the configuration, or the architecture cannot be truncated.
+        ModelError: the weights do not fit the configuration, the adapter does not fit the weights, or the architecture
+            cannot be truncated.
     """
     config = read_config(folder, trust_remote_code)
     causal, whole = is_causal(config), config.num_hidden_layers
     _shorten(config, max(depth, 1))
     module = _load(folder, config, dtype, trust_remote_code)
-    module.to(device).eval()
     owner, name = _find_blocks(module, config.num_hidden_layers)
+    if adapter is not None:
+        (blocks,) = (path for path, part in module.named_modules() if part is getattr(owner, name))
+        merge(module, adapter, blocks, whole)
+    module.to(device).eval()
     if depth < whole:
         _remove_closing(module, owner, name)
     if depth == 0:
@@ -125,9 +135,14 @@ def _load(folder: Path, config: Any, dtype: Literal["bf16", "fp32"], trust_remot
         raise ModelError(
             "the weights do not fit the model's configuration", where=str(folder), why=f"missing tensors: {named}"
         )
+    remove_pooler(module)
+    return module
+
+
+def remove_pooler(module: Any) -> None:
+    """Drop what an encoder has above its last layer, which checkpoints often lack."""
     if getattr(module, "pooler", None) is not None:
         module.pooler = None
-    return module
 
 
 def _find_blocks(module: nn.Module, depth: int) -> tuple[nn.Module, str]:

@@ -14,7 +14,7 @@ from superalign.model import Backbone, Features, Model, Precision, Progress, Sta
 from superalign.models._cache import fetch, verify
 from superalign.models._catalog import CATALOG
 from superalign.models._settings import TransformerSettings
-from superalign.models.hf import HuggingFace
+from superalign.models.hf import HuggingFace, Origin
 from superalign.models.vader import Vader
 from superalign.models.wordllama import WordLlama
 from superalign.task import Text
@@ -82,6 +82,11 @@ class Embedded(TransformerSettings):
         """
         model = self._model()
         return model.backbone(dtype) if isinstance(model, HuggingFace) else super().backbone()
+
+    def origin(self) -> Origin | None:
+        """Return what the model it stands for was made from; None for a static one."""
+        model = self._model()
+        return model.origin() if isinstance(model, HuggingFace) else None
 
     def _model(self) -> Model:
         folder = fetch(self.which)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from superalign.config import digest
 from superalign.errors import ModelError
 from superalign.model import Backbone, Features, Precision, Progress, Voice, models
-from superalign.models._held import config_of, digests_of, folder_of, tokenizer_of, trunk_of
+from superalign.models._adapter import adapter_digests
+from superalign.models._held import adapter_of, config_of, digests_of, folder_of, tokenizer_of, trunk_of
 from superalign.models._reader import Reader
 from superalign.models._settings import TransformerSettings
 from superalign.models._torch import pick_device, pick_dtype, use_threads
@@ -26,6 +27,24 @@ DEFAULT_TOKENS = 512
 CPU_TOKENS, GPU_TOKENS = {"bf16": 512, "fp32": 1024}, 16_384  # of a batch (measured)
 NO_LIMIT = 10**9  # tokenizers without a limit say a number beyond this
 KNOWLEDGE = 0.6  # of a language model's depth: where statements are told true from false best
+
+
+class Origin(NamedTuple):
+    """What a transformer was made from and how it reads.
+
+    Args:
+        folder: of its weights.
+        config: of transformers.
+        pooling: of a text's tokens.
+        max_tokens: longer texts are cut.
+        trust_remote_code: whether it runs code of its own.
+    """
+
+    folder: Path
+    config: Any
+    pooling: Pooling
+    max_tokens: int
+    trust_remote_code: bool
 
 
 @models.register("hf")
@@ -48,16 +67,16 @@ class HuggingFace(TransformerSettings):
         return [name] if name and (Path(name).expanduser() / "config.json").is_file() else []
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of weights, tokenizer and configuration, with pooling, precision, limit and chat."""
-        return digest(
-            {
-                "files": digests_of(self._folder()),
-                "pooling": self._pooling(),
-                "max_tokens": self._limit(),
-                "dtype": self._dtype(),
-                "chat": self.chat,
-            }
-        )
+        """Return the SHA-256 of weights, tokenizer and configuration, with pooling, precision, limit, chat, adapter."""
+        decides = {
+            "files": digests_of(self._folder()),
+            "pooling": self._pooling(),
+            "max_tokens": self._limit(),
+            "dtype": self._dtype(),
+            "chat": self.chat,
+        }
+        adapter = self._adapter()
+        return digest(decides if adapter is None else {**decides, "adapter": adapter_digests(adapter)})
 
     def depth(self) -> int:
         """Return the number of layers, from the configuration alone."""
@@ -103,7 +122,7 @@ class HuggingFace(TransformerSettings):
         use_threads()
         device = pick_device(self.device)
         layer = self.depth() if self.layer is None else self.chosen_layer()
-        module: Any = load_trunk(self._folder(), layer, dtype, device, self.trust_remote_code).module
+        module: Any = load_trunk(self._folder(), layer, dtype, device, self.trust_remote_code, self._adapter()).module
         if device == "cpu":
             module.set_attn_implementation("eager")  # a step takes 15 % less time than with the fused kernel
         reader = self._reader()
@@ -117,6 +136,10 @@ class HuggingFace(TransformerSettings):
         windows = attention_windows(module.config)
         return Backbone(module, self._width(), tokenize, pool, reader.pad_id, layer, self._causal(), windows, voice)
 
+    def origin(self) -> Origin:
+        """Return what this model was made from and how it reads, for those who load it without superalign."""
+        return Origin(self._folder(), self._config(), self._pooling(), self._limit(), self.trust_remote_code)
+
     def _voice(self, module: Any, reader: Reader) -> Voice:
         from superalign.models._head import load_head
 
@@ -124,6 +147,9 @@ class HuggingFace(TransformerSettings):
 
     def _folder(self) -> Path:
         return folder_of(self.path, self.revision)
+
+    def _adapter(self) -> Path | None:
+        return None if self.adapter is None else adapter_of(self.adapter, self._folder())
 
     def _config(self) -> Any:
         return config_of(self._folder(), self.trust_remote_code)
@@ -161,4 +187,5 @@ class HuggingFace(TransformerSettings):
         return Reader(self._tokenizer(), self._limit(), self.chat, str(self))
 
     def _trunk(self, depth: int) -> Trunk:
-        return trunk_of(self._folder(), depth, self._dtype(), pick_device(self.device), self.trust_remote_code)
+        device = pick_device(self.device)
+        return trunk_of(self._folder(), depth, self._dtype(), device, self.trust_remote_code, self._adapter())

@@ -114,8 +114,9 @@ class _Recogniser:
             prompt = s.prompt or self._prompt(required=True)
             return "classes", prompt, (s.response,) if s.response else (), label
         usable = {name: column for name, column in self.by_name.items() if column != label}
-        if "text" in usable:
-            return "classes", (usable["text"],), (), label
+        for name in ("text", "messages"):  # a conversation holds the prompt and the response that may stand beside it
+            if name in usable:
+                return "classes", (usable[name],), (), label
         for pair in JOINED:
             if set(pair) <= usable.keys():
                 return "classes", tuple(usable[name] for name in pair), (), label

@@ -1,0 +1,69 @@
+"""Reading the words of a command line: a mistake is explained, with the nearest valid flag or command."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from superalign.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from superalign.study import Study
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints name the nearest valid flag or command and come as ConfigError."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, naming the nearest flag when one is unknown to this very command."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            raise ConfigError(f"unknown argument '{flag}' for '{self.prog}'", fix=self._hint(flag))
+        return found, unknown
+
+    def _hint(self, flag: str) -> str:
+        if self._actions[-1].nargs == argparse.REMAINDER:
+            return f"settings come after {self._actions[-2].metavar}"
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        named = flag.startswith("-") and len(flag) > 2  # not a letter, which is near to nothing
+        return did_you_mean(flag, known) if named else f"see {self.prog} --help"
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting; a bad choice gets the nearest valid one."""
+        for action in self._actions:
+            if "invalid choice" in message and action.choices is not None:
+                wrong = message.split("'")[1]
+                if wrong not in action.choices:
+                    raise ConfigError(f"'{self.prog}' does not know '{wrong}'", fix=did_you_mean(wrong, action.choices))
+        raise ConfigError(f"{self.prog}: {message}", fix=f"see {self.prog} --help")
+
+
+def study_settings(
+    study: type[Study[Any, Any]], program: str, words: list[str]
+) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Parse the flags of a study: one for each of its fields, and those that say how to run it."""
+    flags = Parser(prog=program, description=study.__doc__, epilog=f"example: {study.example}")
+    fields = flags.add_argument_group("settings (they decide the results)")
+    for name, field in study.model_fields.items():
+        many = isinstance(field.default, tuple)
+        text = " ".join(map(str, field.default)) if many else field.default
+        fields.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            nargs="+" if many else None,
+            metavar=name.upper(),
+            help=f"{' '.join((field.description or '').split())} Default: {text}".replace("%", "%%"),
+        )
+    how = flags.add_argument_group("how to run it (no influence on the results)")
+    how.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/STUDY-DIGEST)")
+    how.add_argument("--executor", default="in-process", help="in-process, or pool,workers=N (default: in-process)")
+    how.add_argument("--sink", action="append", default=[], help="show it in a tool, such as tensorboard; repeatable")
+    how.add_argument("--threads", type=int, metavar="N", help="threads a process (default: all usable cores)")
+    how.add_argument("--quiet", action="store_true", help="no progress")
+    how.add_argument("--json", action="store_true", help="print the result as JSON")
+    found = flags.parse_args(words)
+    return found, {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
