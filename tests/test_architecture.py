@@ -24,6 +24,7 @@ FLOORS = {
     "audit_files": 4,
     "fetch": 2,
     "steps": 2,
+    "teaching": 2,
     "listing": 5,
     "doctor": 5,
 }

@@ -24,7 +24,7 @@ class AdaBoost(Ensemble):
     votes: p_k ~ exp(sum of alpha over the learners that say k).
     """
 
-    source: ClassVar[str] = "Zhu, Zou, Rosset, Hastie 2009, Multi-class AdaBoost, algorithm 2 and section 2.2"
+    source: ClassVar[str] = "Zhu, Zou, Rosset, Hastie 2009, Multi-class AdaBoost, algorithm 2; probabilities of lemma 1"
 
     members: Annotated[int, Field(ge=1, le=1000)] = 10
     """Most learners."""

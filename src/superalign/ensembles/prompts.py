@@ -53,7 +53,7 @@ class Prompts(Ensemble):
         if not weight.any():
             fix = "ask with other prompts, or weight=share"
             raise DataError("the answers to the prompts are evenly divided about every item", fix=fix)
-        return Vote(vote.probs, weight, vote.members, {**vote.facts, "mean_weight": float(weight.mean())})
+        return Vote(vote.probs, weight, vote.members, vote.facts)
 
 
 def agreement(members: FloatArray, rule: Literal["entropy", "share"]) -> FloatArray:
