@@ -62,7 +62,7 @@ def test_a_chain_is_learnt_and_told(shell: Shell, words: list[str], tiny: Callab
 def test_mistakes_are_named(shell: Shell, words: list[str]):
     shell.run(*words, "--ensemble", "baging").exits(2).says("'baging'", "did you mean 'bagging'?")
     shell.run(*words, "--ensemble", "prompts,templates=Is this true?").exits(2).says("no place for the item")
-    small = [word.replace("cities=120", "cities=20") for word in words]
+    small = [word.replace("cities=120", "cities=40") for word in words]
     shell.run(*small, "--through", words[3]).exits(2).says("groups of related items for 2 slices")
 
 
