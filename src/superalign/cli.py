@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from superalign.fetch import Report
 
 Handler = Callable[[argparse.Namespace], int]
-LISTS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "executors", "sinks", "runs")
+LISTS = (
+    "studies",
+    "tasks",
+    "models",
+    "objectives",
+    "fits",
+    "filters",
+    "noises",
+    "ensembles",
+    "executors",
+    "sinks",
+    "runs",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,6 +36,10 @@ class Cell:
     job: Job
     row: int
     labels: Job
+    part: str = "transfer"
+    """Of the task, or a slice of one: where the labels are."""
+    beside: str = ""
+    """The method it is to be compared with where not all are; the first when empty."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +157,15 @@ class _Scorer:
         return found
 
     def tests(self) -> list[result.PairedTest]:
-        """Compare every student with its supervisor, and few methods with each other, many with the first alone."""
+        """Compare every student with its supervisor, and few methods with each other, many with one other each."""
         first, *others = self.students
+        named = {s.method: s for s in self.students}
         few = len(self.students) <= FEW_METHODS
-        among = [(b, a) for a, b in combinations(self.students, 2)] if few else [(s, first) for s in others]
+        among = (
+            [(b, a) for a, b in combinations(self.students, 2)]
+            if few
+            else [(s, named.get(s.cells[0].beside, first)) for s in others]
+        )
         return [*self.part.compare([(s, self.weak) for s in self.students]), *self.part.compare(among)]
 
     def layers(self) -> Iterator[result.LayerPoint]:
@@ -250,8 +259,7 @@ class _Scorer:
         )
 
     def _labels(self, cell: Cell) -> LabelQuality:
-        part = "supervise" if cell.role == "weak" else "transfer"
-        return self.part.label_quality(self.fetch(cell.labels), cell.seed, part)
+        return self.part.label_quality(self.fetch(cell.labels), cell.seed, cell.part)
 
     def _disagreement(self, s: Scores, i: int) -> result.Disagreement:
         texts = self.task.items[self.test[i]].texts()

@@ -22,6 +22,7 @@ def listing(what: str | None, folder: str = "runs") -> dict[str, Rows]:
 
 def registries() -> dict[str, Registry[Any]]:
     """Return every registry by the plural of its noun."""
+    from superalign.ensemble import ensembles
     from superalign.executor import executors
     from superalign.filter import filters
     from superalign.fit import fits
@@ -40,6 +41,7 @@ def registries() -> dict[str, Registry[Any]]:
         "fits": fits,
         "filters": filters,
         "noises": noises,
+        "ensembles": ensembles,
         "executors": executors,
         "sinks": sinks,
     }

@@ -12,7 +12,7 @@ from superalign import metric, result
 from superalign.metric import Bootstrap, Bounds, Metric
 from superalign.model import Model
 from superalign.result import Interval
-from superalign.steps import labels_of, part_of
+from superalign.steps import labels_of, part_of, whole
 from superalign.store import Artifact
 from superalign.study import Conduct
 from superalign.task import PARTS, Gold, Shares, Task, split
@@ -71,9 +71,9 @@ class TestPart:
 
     def label_quality(self, given: Artifact, seed: int, part: str) -> LabelQuality:
         """Score the labels that a job gave to a part for one of its seeds."""
-        rows = part_of(split(self.task, self.shares, seed), part)
+        rows = part_of(self.task, self.shares, seed, part)
         labels = labels_of(given, seed, rows)
-        right = labels.argmax == LabelScore().truth(Gold(self._labels[rows], part))
+        right = labels.argmax == LabelScore().truth(Gold(self._labels[rows], whole(part)))
         kept = labels.weight > 0
         return LabelQuality(float(right[kept].mean()), int(kept.sum()), len(rows))
 

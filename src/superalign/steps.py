@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from superalign.bank import item_features, look
 from superalign.config import canonical
-from superalign.crossfit import cross_fit
+from superalign.crossfit import MIN_TRAINED, cross_fit, deal
 from superalign.errors import ConfigError, DataError
 from superalign.estimation import NoiseEstimate, estimate
 from superalign.filter import compare, filters
@@ -25,10 +25,11 @@ from superalign.objective import Objective, objectives
 from superalign.result import ModelFacts
 from superalign.store import Artifact
 from superalign.supervisor import GroundTruth, OracleSupervisor, ShuffledSupervisor, WeakSupervisor
-from superalign.task import PARTS, Gold, Loaded, Parts, Task, split, tasks
+from superalign.task import PARTS, Gold, Loaded, Task, split, tasks
 
 FloatArray = npt.NDArray[np.float32]
 Params = Mapping[str, Any]
+SAID = ("probs", "weight")
 
 
 @step(version=1)
@@ -64,19 +65,21 @@ def label(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     Inputs: `items`, and `gold` for the first three or `said` (a weak model's predictions) for the others.
 
     Returns:
-        probs: float32 [seeds, items, k], NaN outside the part, so that a leak cannot go unseen.
+        probs: float32 [seeds, items, k], NaN outside the part, so that a leak cannot go unseen; and where what was said
+        has weights, weight: float32 [seeds, items].
     """
     task = Task.from_meta(inputs["items"].meta)
     out = np.full((len(params["seeds"]), len(task.items), len(task.classes)), np.nan, dtype=np.float32)
-    name = ""
+    weight, name = np.zeros(out.shape[:2], dtype=np.float32), ""
     for number, seed in enumerate(params["seeds"]):
-        rows = part_of(split(task, tuple(params["shares"]), seed), params["part"])
+        rows = part_of(task, params["shares"], seed, params["part"])
         if params["by"] == "noise":
             labels = _noisy(params, inputs, tools, task, rows, seed)
         else:
             labels = _labels_by(params, inputs, rows, number, seed, len(task.classes))
-        out[number, rows], name = labels.probs, labels.by
-    return Artifact({"probs": out}, {"by": name})
+        out[number, rows], weight[number, rows], name = labels.probs, labels.weight, labels.by
+    weighted = "said" in inputs and "weight" in inputs["said"].tensors
+    return Artifact({"probs": out, **({"weight": weight} if weighted else {})}, {"by": name})
 
 
 @step(version=1)
@@ -96,7 +99,7 @@ def filter_labels(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     probs = np.full_like(given.tensors["probs"], np.nan)
     weight, facts, name = np.zeros(probs.shape[:2], dtype=np.float32), [], ""
     for number, seed in enumerate(params["seeds"]):
-        rows = part_of(split(task, tuple(params["shares"]), seed), params["part"])
+        rows = part_of(task, params["shares"], seed, params["part"])
         before = labels_of(given, number, rows)
         after = chosen(features[rows], before, groups[rows], seed, pairwise=task.pairwise)
         probs[number, rows], weight[number, rows], name = after.probs, after.weight, after.by
@@ -122,16 +125,16 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     lessons, predict = [], []
     noise = _Noise(params, task, tools)
     for plan in params["lessons"]:
-        parts = split(task, tuple(params["shares"]), plan["seed"])
-        rows = part_of(parts, params["part"])
+        dealt = task, params["shares"], plan["seed"]
+        rows = part_of(*dealt, params["part"])
         labels = labels_of(inputs[plan["labels"]], plan["row"], rows)
         objective = _objective(plan, task)
         if objective.wants_noise:
             objective = objective.with_noise(noise.transition(plan, objective, labels, rows))
         gold = inputs.get("gold")
-        oracle = Gold(gold.tensors["labels"][rows], params["part"]) if gold else None
+        oracle = Gold(gold.tensors["labels"][rows], whole(params["part"])) if gold else None
         lessons.append(Lesson(objective, rows, labels, plan["seed"], oracle))
-        predict.append(np.sort(np.concatenate([part_of(parts, name) for name in params["predict"]])))
+        predict.append(np.sort(np.concatenate([part_of(*dealt, name) for name in params["predict"]])))
     learned = fit.learn(model, task, lessons, predict, store=tools.store, report=tools.report)
     out = np.full((len(lessons), len(task.items), len(task.classes)), np.nan, dtype=np.float32)
     kept, facts = dict[str, npt.NDArray[Any]](), []
@@ -145,8 +148,10 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
 @step(version=1)
 def stack(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
-    """Put the predictions of single-lesson jobs into one array, inputs in the order of their names."""
-    return Artifact({"probs": np.concatenate([inputs[name].tensors["probs"] for name in sorted(inputs)])})
+    """Put what jobs of one seed each returned into one artifact, inputs in the order of their names."""
+    parts = [inputs[name] for name in sorted(inputs)]
+    tensors = {name: np.concatenate([part.tensors[name] for part in parts]) for name in parts[0].tensors}
+    return Artifact(tensors, {"facts": [facts for part in parts for facts in part.meta["facts"]]})
 
 
 def labels_of(given: Artifact, row: int, items: npt.NDArray[np.int64]) -> Labels:
@@ -156,16 +161,31 @@ def labels_of(given: Artifact, row: int, items: npt.NDArray[np.int64]) -> Labels
     return Labels(probs, weight, given.meta["by"])
 
 
-def part_of(parts: Parts, name: str) -> npt.NDArray[np.int64]:
-    """Return the item indices of the part called `name`.
+def part_of(task: Task, shares: Sequence[int], seed: int, name: str) -> npt.NDArray[np.int64]:
+    """Return the item indices of a part (`transfer`), or of a slice of it (`transfer 2/3`, the second of three).
+
+    Slices are dealt by group: no related items are in two of them.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or too few for that many slices.
     """
-    rows = parts[PARTS.index(name)]
+    rows = split(task, (shares[0], shares[1], shares[2]), seed)[PARTS.index(whole(name))]
     if not len(rows):
         raise DataError(f"no item is left for the {name} part", fix="give the task more rows, or other shares")
-    return rows
+    number, _, of = name.removeprefix(whole(name)).partition("/")
+    if of in ("", "1"):
+        return rows
+    groups = np.array(task.groups())[rows]
+    if len(set(groups)) < MIN_TRAINED * int(of):
+        why = f"a slice needs {MIN_TRAINED}"
+        fix = "give the task more rows, or other shares"
+        raise DataError(f"only {len(set(groups))} groups of related items for {of} slices", why=why, fix=fix)
+    return np.asarray(rows[deal(groups, int(of), seed) == int(number) - 1])
+
+
+def whole(name: str) -> str:
+    """Return the part that `name` is, or is a slice of."""
+    return name.partition(" ")[0]
 
 
 def _labels_by(params: Params, inputs: Inputs, rows: npt.NDArray[np.int64], number: int, seed: int, k: int) -> Labels:
@@ -173,8 +193,8 @@ def _labels_by(params: Params, inputs: Inputs, rows: npt.NDArray[np.int64], numb
     if by in ("truth", "oracle"):
         gold = Gold(inputs["gold"].tensors["labels"][rows], part)
         return GroundTruth().label(gold, k) if by == "truth" else OracleSupervisor().label(gold, k)
-    said = inputs["said"].tensors["probs"][number][rows]
-    return WeakSupervisor().label(said) if by == "weak" else ShuffledSupervisor().label(said, seed)
+    said = {name: values[number][rows] for name, values in inputs["said"].tensors.items() if name in SAID}
+    return WeakSupervisor().label(**said) if by == "weak" else ShuffledSupervisor().label(**said, seed=seed)
 
 
 def _noisy(params: Params, inputs: Inputs, tools: Tools, task: Task, rows: npt.NDArray[np.int64], seed: int) -> Labels:

@@ -40,14 +40,19 @@ class OracleSupervisor(Supervisor):
 class WeakSupervisor(Supervisor):
     """Gives what a weak model, trained on the supervise part, says about items it never saw."""
 
-    def label(self, probs: FloatArray) -> Labels:
-        """Return soft labels from the weak model's class probabilities [n, k]."""
-        return Labels.soft(probs, type(self).__name__)
+    def label(self, probs: FloatArray, weight: FloatArray | None = None) -> Labels:
+        """Return soft labels from the weak model's class probabilities [n, k] and, where it has them, weights [n]."""
+        return _soft(probs, weight, type(self).__name__)
 
 
 class ShuffledSupervisor(Supervisor):
     """The random-label control: the weak labels dealt to the wrong items, so that only their distribution is left."""
 
-    def label(self, probs: FloatArray, seed: int) -> Labels:
-        """Return the rows of `probs` [n, k] in random order."""
-        return Labels.soft(probs[np.random.default_rng(seed).permutation(len(probs))], type(self).__name__)
+    def label(self, probs: FloatArray, weight: FloatArray | None = None, *, seed: int) -> Labels:
+        """Return the rows of `probs` [n, k], each with its weight, in random order."""
+        order = np.random.default_rng(seed).permutation(len(probs))
+        return _soft(probs[order], None if weight is None else weight[order], type(self).__name__)
+
+
+def _soft(probs: FloatArray, weight: FloatArray | None, by: str) -> Labels:
+    return Labels.soft(probs, by) if weight is None else Labels(probs, weight, by)

@@ -6,8 +6,10 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from superalign.ensemble import ensembles
 from superalign.errors import ConfigError
 from superalign.metric import REPLICATES
+from superalign.model import models
 from superalign.objective import objectives
 from superalign.registry import Registry
 from superalign.report import words
@@ -64,9 +66,37 @@ def steps(result: WeakToStrongResult) -> Iterator[tuple[str, str]]:
     fit = named(config.get("weak_fit"))
     taught = "trained on the truth of the supervise part. It labels the transfer part with class probabilities."
     yield "Weak supervisor", f"{model(result.weak)}{fit}, {taught}"
+    yield from teachers(config)
     yield "Student", f"{model(result.strong)}{named(config.get('fit'))}, trained on those labels alone."
     yield from chosen("Method", objectives, config.get("methods", []))
     yield from REST.items()
+
+
+def teachers(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the ensemble that labels in the weak model's place, and the models between weak and strong."""
+    helpers, ensemble = config.get("helpers") or [], config.get("ensemble")
+    if ensemble and (helpers or _name(ensemble) != "mean"):
+        yield from chosen("Ensemble", ensembles, [ensemble])
+    if helpers:
+        yield "Other weak models", cut(f"{_list(helpers)}, trained as the weak supervisor is.", 300)
+    if through := config.get("through"):
+        yield (
+            "Chain",
+            cut(f"Weak supervisor, then {_list(through)}, then the student.", 300)
+            + f" Each learns from a slice of the transfer part of its own, labelled by the one before ({PAPER}, section"
+            " 4.3.1). Beside it stands a student taught by the weak supervisor's labels of the last slice.",
+        )
+
+
+def _list(choices: Iterable[Any]) -> str:
+    return ", ".join(_model(choice) for choice in choices)
+
+
+def _model(choice: Any) -> str:
+    try:
+        return str(models.build(choice))
+    except ConfigError:  # a plug-in that is not installed where the report is written
+        return _name(choice)
 
 
 def task(result: Shown) -> str:

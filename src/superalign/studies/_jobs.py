@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
+from superalign.ensemble import PLAIN
 from superalign.filter import Filter
 from superalign.fit import Fit
 from superalign.fits.probe import Probe
 from superalign.job import Job
 from superalign.model import Model
 from superalign.objective import Objective
-from superalign.steps import cache_features, filter_labels, label, learn, read_gold, read_items
+from superalign.steps import cache_features, filter_labels, label, learn, read_gold, read_items, stack
 from superalign.task import Shares, TaskSource
+from superalign.teaching import ask
 
 
 class Team(Protocol):
@@ -70,10 +72,15 @@ class Jobs:
         """The task's truth."""
         return Job(read_gold, self._source, title="read the truth")
 
-    def features(self, model: Model, layers: Iterable[int]) -> Job:
+    def asked(self, template: str) -> Job:
+        """Return the task's items, each put into a prompt template."""
+        return self.items if template == PLAIN else Job(ask, {"template": template}, {"items": self.items}, "ask")
+
+    def features(self, model: Model, layers: Iterable[int], template: str = PLAIN) -> Job:
         """Return the job that computes features of some layers in one pass."""
         params = {**model.identity(), "layers": list(layers)}
-        return Job(cache_features, params, {"items": self.items}, f"features of {model}")
+        under = "" if template == PLAIN else f", asked '{template}'"
+        return Job(cache_features, params, {"items": self.asked(template)}, f"features of {model}{under}")
 
     def labels(self, by: str, part: str, title: str = "", **more: Any) -> Job:
         """Return the job that labels a part for every seed; jobs among `more` are inputs, the rest parameters."""
@@ -81,14 +88,14 @@ class Jobs:
         params = {name: value for name, value in more.items() if name not in inputs}
         return Job(
             label,
-            {**self._dealt(part), "by": by, **params},
+            {**self.dealt(part), "by": by, **params},
             {"items": self.items, **inputs},
             title or f"labels: {by}",
         )
 
     def filtered(self, chosen: Filter, labels: Job, model: Model, features: Job | None, part: str = "transfer") -> Job:
         """Return the job that lets a filter go over labels, by features of a model."""
-        params = {**self._dealt(part), **model.identity(), "filter": chosen.spec()}
+        params = {**self.dealt(part), **model.identity(), "filter": chosen.spec()}
         inputs = {"items": self.items, "labels": labels, **_named(features)}
         return Job(filter_labels, params, inputs, f"{labels.title} after {chosen}")
 
@@ -128,12 +135,20 @@ class Jobs:
             seats.append(Seat(number, method, seed, Job(learn, {**params, "lessons": [lesson]}, mine, title), 0))
         return seats
 
+    def dealt(self, part: str) -> dict[str, Any]:
+        """Return the parameters that say which items a job is about, for every seed."""
+        return {"part": part, "seeds": list(range(self.seeds)), "shares": list(self.shares)}
+
     @property
     def _source(self) -> dict[str, Any]:
         return {"task": self.task.spec(), "fingerprint": self.task.fingerprint()}
 
-    def _dealt(self, part: str) -> dict[str, Any]:
-        return {"part": part, "seeds": list(range(self.seeds)), "shares": list(self.shares)}
+
+def stacked(jobs: Sequence[Job]) -> Job:
+    """Return the job that holds what the jobs of all seeds returned, in order."""
+    if all(job == jobs[0] for job in jobs):
+        return jobs[0]
+    return Job(stack, {}, {f"{seed:04d}": job for seed, job in enumerate(jobs)}, "predictions of all seeds")
 
 
 def _named(features: Job | None) -> dict[str, Job]:

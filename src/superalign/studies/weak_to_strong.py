@@ -13,6 +13,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from superalign.ensemble import EnsembleChoice, JointEnsemble
+from superalign.ensembles.mean import Mean
 from superalign.evaluation import Cell, WeakToStrongEvidence, evaluate
 from superalign.filter import FilterChoice
 from superalign.fit import Fit, FitChoice
@@ -23,8 +25,8 @@ from superalign.objective import Objective, ObjectiveChoice
 from superalign.objectives.naive import SoftCrossEntropy
 from superalign.registry import Distinct, default
 from superalign.result import Role, WeakToStrongResult
-from superalign.steps import stack
-from superalign.studies._jobs import Jobs, Seat
+from superalign.studies._jobs import Jobs, Seat, stacked
+from superalign.studies._teachers import features_read, settled, teachers
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import Shares, TaskChoice
 
@@ -66,6 +68,12 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     """Objectives by which students learn from the weak labels."""
     filters: Annotated[tuple[FilterChoice, ...], Distinct] = ()
     """Filters of the weak labels: each method also learns from what each of them leaves."""
+    helpers: Annotated[tuple[ModelChoice, ...], Distinct] = ()
+    """Other weak models, which label together with `weak`."""
+    ensemble: EnsembleChoice = default("mean")
+    """How the weak models, or several learners of one, label together."""
+    through: Annotated[tuple[ModelChoice, ...], Distinct] = ()
+    """Models between weak and strong: each learns, from the labels of the one before, a slice of the transfer part."""
     fit: FitChoice = default("probe")
     """How much of the strong model moves: probe, lora or full."""
     weak_fit: FitChoice = default("probe")
@@ -80,13 +88,15 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
         self.task.fingerprint()
-        self.weak.prepare(report)
-        self.strong.prepare(report)
+        for model in self._models().values():
+            model.prepare(report)
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the digests of both models and the task."""
-        task = self.task.fingerprint()
-        return {"weak": self.weak.fingerprint(), "strong": self.strong.fingerprint(), "task": task}
+        """Return the digests of all models and the task."""
+        return {
+            **{role: model.fingerprint() for role, model in self._models().items()},
+            "task": self.task.fingerprint(),
+        }
 
     def read_result(self, text: str) -> WeakToStrongResult:
         """Rebuild a result from results.json."""
@@ -95,33 +105,77 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     def plan(self) -> WeakToStrongPlan:
         """Expand to jobs: items, weak labels, features, students, ceiling, control, and probes by layer."""
         jobs, features = Jobs(self.task, self.shares, self.seeds), dict[str, Job]()
-        if isinstance(self.weak_fit, Probe):
-            features["weak"] = jobs.features(self.weak, [self.weak.chosen_layer()])
         if layers := self._layers():
             features["strong"] = jobs.features(self.strong, layers)
-        truth = Team("weak", (NAIVE,), jobs.labels("truth", "supervise", gold=jobs.gold))
-        supervisors = jobs.learners(
-            self.weak, self.weak_fit, [truth], features.get("weak"), "supervise", ["transfer", "test"]
-        )
-        said = _stacked(supervisors)
+        truth = jobs.labels("truth", "supervise", gold=jobs.gold)
+        supervisors = self._supervisors(jobs, truth, features)
+        said = stacked([cell.job for cell in supervisors])
         naive = Team("student", (NAIVE,), jobs.labels("weak", "transfer", said=said))
         ceiling = Team("ceiling", (NAIVE,), jobs.labels("oracle", "transfer", gold=jobs.gold))
         control = Team("control", (NAIVE,), jobs.labels("shuffled", "transfer", said=said))
         students = [Team("student", self.methods, naive.labels)]
         for one in self.filters:
             labels = jobs.filtered(one, naive.labels, self.strong, features.get("strong"))
-            students.append(Team("student", self.methods, labels, str(one)))
+            students.append(Team("student", self.methods, labels, f"after {one}"))
 
         def taught(model: Model, fit: Fit, teams: list[Team]) -> list[Cell]:
-            return _cells(teams, jobs.learners(model, fit, teams, features.get("strong"), "transfer", ["test"]))
+            part = teams[0].part
+            return _cells(teams, jobs.learners(model, fit, teams, features.get("strong"), part, ["test"]))
 
+        cells = taught(self.strong, self.fit, [*students, ceiling, control])
+        if chained := self._chained(jobs, said, features):
+            cells += taught(self.strong, self.fit, chained)
+        cells.sort(key=lambda cell: cell.role != "student")
         return WeakToStrongPlan(
             jobs.items,
             jobs.gold,
             features,
-            [*_cells([truth], supervisors), *taught(self.strong, self.fit, [*students, ceiling, control])],
+            [*supervisors, *cells],
             {layer: taught(self.strong.at_layer(layer), Probe(), [naive, ceiling]) for layer in self._swept()},
         )
+
+    def _supervisors(self, jobs: Jobs, truth: Job, features: dict[str, Job]) -> list[Cell]:
+        """Return the weak model's cells, or those of the ensemble that labels in its place."""
+        if isinstance(self.ensemble, Mean) and not self.helpers:
+            if isinstance(self.weak_fit, Probe):
+                features["weak"] = jobs.features(self.weak, [self.weak.chosen_layer()])
+            team, cached = Team("weak", (NAIVE,), truth, part="supervise"), features.get("weak")
+            seats = jobs.learners(self.weak, self.weak_fit, [team], cached, team.part, ["transfer", "test"])
+            return _cells([team], seats)
+        models = [self.weak, *self.helpers]
+        team = Team("weak", (NAIVE,), truth, f"by {self.ensemble}", "supervise")
+        read = features_read(jobs, self.ensemble, models, self.weak_fit)
+        seats = teachers(jobs, self.ensemble, models, self.weak_fit, NAIVE, truth, read)
+        if isinstance(self.ensemble, JointEnsemble):
+            students = {"features": features["strong"]}
+            seats = settled(jobs, self.ensemble, models, seats, self.strong, students)
+        features.update({"weak" if name == "way 0" else name: job for name, job in read.items()})
+        return _cells([team], seats)
+
+    def _chained(self, jobs: Jobs, said: Job, features: dict[str, Job]) -> list[Team]:
+        """Return the students at the end of the chain, and beside them those taught by the weak labels of its slice.
+
+        Every step learns from a fresh slice, labelled by the one before (Burns et al. 2023, section 4.3.1).
+        """
+        if not self.through:
+            return []
+        slices = [f"transfer {number + 1}/{len(self.through) + 1}" for number in range(len(self.through) + 1)]
+        last, plain = slices[-1], f"on slice {slices[-1].partition(' ')[2]}"
+        labels = jobs.labels("weak", slices[0], said=said)
+        for number, model in enumerate(self.through):
+            if isinstance(self.fit, Probe):
+                features[f"through {number + 1}"] = jobs.features(model, [model.chosen_layer()])
+            step = Team("student", (NAIVE,), labels, part=slices[number])
+            cached, following = features.get(f"through {number + 1}"), slices[number + 1]
+            seats = jobs.learners(model, self.fit, [step], cached, step.part, [following])
+            labels = jobs.labels(
+                "weak", following, said=stacked([seat.job for seat in seats]), title=f"labels: {model}"
+            )
+        named = f"via {' > '.join(map(str, self.through))}"
+        return [
+            Team("student", self.methods, jobs.labels("weak", last, said=said), plain, last),
+            Team("student", self.methods, labels, named, last, plain),
+        ]
 
     def conclude(self, plan: WeakToStrongPlan, fetch: Fetch, conduct: Conduct) -> WeakToStrongResult:
         """Score every learner on the test part."""
@@ -138,9 +192,16 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
         )
         return evaluate(evidence, fetch, conduct)
 
+    def _models(self) -> dict[str, Model]:
+        """Return every model by its role."""
+        helpers = {f"helper {number + 1}": model for number, model in enumerate(self.helpers)}
+        through = {f"through {number + 1}": model for number, model in enumerate(self.through)}
+        return {"weak": self.weak, "strong": self.strong, **helpers, **through}
+
     def _layers(self) -> list[int]:
         """Return the layers of the strong model that anything looks at."""
         looks = isinstance(self.fit, Probe) or self.filters or any(one.wants_noise for one in self.methods)
+        looks = looks or isinstance(self.ensemble, JointEnsemble)
         return sorted({*([self.strong.chosen_layer()] if looks else []), *self._swept()})
 
     def _swept(self) -> list[int]:
@@ -155,17 +216,21 @@ class Team:
     role: Role
     methods: tuple[Objective, ...]
     labels: Job
-    filtered: str = ""
-    """The filter that went over the labels."""
+    how: str = ""
+    """What is particular about the labels: the filter that went over them, the chain that gave them."""
+    part: str = "transfer"
+    """Where the labels are: a part of the task, or a slice of one."""
+    beside: str = ""
+    """`how` of the team it is to be compared with."""
 
     @property
     def source(self) -> str:
         """Name of the labels among a job's inputs."""
-        return f"labels of {self.role}{' after ' * bool(self.filtered)}{self.filtered}"
+        return f"labels of {self.role} {self.how}".strip()
 
     def method(self, objective: Objective) -> str:
         """Return the method that an objective is here."""
-        return f"{objective} after {self.filtered}" if self.filtered else str(objective)
+        return f"{objective} {self.how}".strip()
 
     def named(self, objective: Objective) -> str:
         """Return what the learners by an objective are called."""
@@ -175,13 +240,15 @@ class Team:
 def _cells(teams: list[Team], seats: list[Seat]) -> list[Cell]:
     owners = [teams[seat.team] for seat in seats]
     return [
-        Cell(team.role, team.method(seat.objective), seat.seed, seat.job, seat.row, team.labels)
+        Cell(
+            team.role,
+            team.method(seat.objective),
+            seat.seed,
+            seat.job,
+            seat.row,
+            team.labels,
+            team.part,
+            f"{seat.objective} {team.beside}" if team.beside else "",
+        )
         for team, seat in zip(owners, seats, strict=True)
     ]
-
-
-def _stacked(seats: list[Seat]) -> Job:
-    """Return the job that holds the predictions of all seeds in order."""
-    if all(seat.job == seats[0].job for seat in seats):
-        return seats[0].job
-    return Job(stack, {}, {f"{seat.seed:04d}": seat.job for seat in seats}, "weak predictions of all seeds")

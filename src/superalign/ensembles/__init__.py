@@ -1,0 +1,1 @@
+"""One ensemble, one file."""
