@@ -42,6 +42,9 @@ class Objective(Component, ABC):
     """Whether a policy's score compares it with the policy it started from."""
     unpaired: ClassVar[bool] = False
     """Whether the responses of a Comparison are learnt from one by one, as good or bad ones."""
+    peers: ClassVar[int] = 1
+    """How many learners are trained side by side, each looking at what the others make of an item. With more than one,
+    logits, labels, weights and losses have a dimension of the peers directly before that of the items."""
 
     @abstractmethod
     def __call__(self, logits: Tensor, labels: Tensor, *, progress: float, context: Tensor | None) -> Tensor:

@@ -14,7 +14,7 @@ from losses import PAIRED, built, context_of, loss, permuted, random_batch
 from superalign.errors import ConfigError
 from superalign.objective import objectives
 
-EVERY = objectives.names()
+EVERY = [name for name in objectives.names() if objectives.get(name).peers == 1]
 BATCHED = [
     "logconf",
     "dr-dpo",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from superalign.objective import Objective, objectives
+from superalign.objectives._ranks import between, ranked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,20 +33,11 @@ class AuxiliaryConfidence(Objective):
         """Return the threshold of each class, [..., k]: where the items above it weigh what the class is given."""
         import torch
 
-        share = (weight / weight.sum(-1, keepdim=True)).unsqueeze(-1)  # [..., n, 1]
-        prior = (share * labels).sum(-2)  # [..., k]
-        absent = weight.unsqueeze(-1) == 0  # ranked last, so that no threshold lies next to one
-        ranked, order = logits.softmax(-1).masked_fill(absent, torch.inf).sort(-2)  # [..., n, k], ascending
-        passed = share.expand_as(ranked).gather(-2, order).cumsum(-2)  # weight up to and with each item
+        prior = (weight.unsqueeze(-1) * labels).sum(-2) / weight.sum(-1, keepdim=True)  # [..., k]
+        inorder, passed = ranked(logits.softmax(-1).mT, weight.unsqueeze(-2))  # [..., k, n]
         # The boundary that leaves nearest to 1 - prior below it; boundary i lies under the i-th item in rank.
-        boundaries = torch.cat([torch.zeros_like(passed[..., :1, :]), passed], -2)
-        position = (boundaries - (1 - prior).unsqueeze(-2)).abs().argmin(-2)  # [..., k], 0 to n
-        n = ranked.shape[-2]
-        below = ranked.gather(-2, (position - 1).clamp(min=0).unsqueeze(-2)).squeeze(-2)
-        above = ranked.gather(-2, position.clamp(max=n - 1).unsqueeze(-2)).squeeze(-2)
-        below = torch.where(position == 0, above - 1, below)
-        above = torch.where((position == n) | above.isinf(), below + 1, above)
-        return (below + above) / 2
+        boundaries = torch.cat([torch.zeros_like(passed[..., :1]), passed], -1)
+        return between(inorder, (boundaries - (1 - prior).unsqueeze(-1)).abs().argmin(-1))
 
     def __call__(self, logits: Tensor, labels: Tensor, *, progress: float, context: Tensor | None) -> Tensor:
         """Return the cross-entropy against (1 - a) y + a onehot(hard guess), the guess detached."""
