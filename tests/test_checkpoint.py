@@ -123,7 +123,7 @@ def test_cut_off_three_times_it_ends_as_if_never(tiny: Tiny, task: Task, tmp_pat
     assert last.notes == [f"training goes on from its checkpoint of step 7 of {calm.facts['steps']}"]
 
 
-@pytest.mark.parametrize("method", ["logconf", "naive", "kto"])
+@pytest.mark.parametrize("method", ["logconf", "naive", "kto", "co-teaching,rate=0.3"])
 @pytest.mark.usefixtures("every_step")
 def test_policies_and_objectives_that_know_the_batch_go_on_alike(tiny: Tiny, tmp_path: Path, method: str) -> None:
     task, truth = comparisons(12)

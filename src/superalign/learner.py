@@ -77,7 +77,7 @@ class Learner:
     Each batch is cut into micro-batches of like length; their gradients add up to the gradient of the whole batch's
     weighted mean loss. An objective that must know the whole batch is told what it needs before: from the batch's own
     logits when it fits one micro-batch, else from a pass without gradients. Several processes deal the micro-batches
-    among them and add up what each found.
+    among them and add up what each found. Of peers the losses are added up, each with parameters of its own.
 
     Args:
         network: what is trained, in place.
@@ -159,11 +159,12 @@ class Learner:
         weight, total = targets.weight[batch].sum(), targets.weight.new_zeros(())
         for number, counts in mine:
             piece = pieces[number]
-            logits, labels = self.network.logits(reading, piece), targets.probs[piece]
+            logits = self.network.logits(reading, piece)
+            labels, each = targets.probs[piece].expand_as(logits), targets.weight[piece]
             if len(pieces) == 1:
-                context = self.objective.batch_context(logits.detach(), labels, targets.weight[piece])
+                context = self.objective.batch_context(logits.detach(), labels, each.expand(logits.shape[:-1]))
             losses = self.objective(logits, labels, progress=progress, context=context)
-            loss = (losses * targets.weight[piece]).sum() / weight * counts
+            loss = (losses * each).sum() / weight * counts
             torch.autograd.backward(loss)
             total += loss.detach()
         self.processes.add_up([total, *self.processes.gradients(self.network.trainable)])
@@ -182,13 +183,16 @@ class Learner:
 
         if not self.objective.needs_batch:
             return None
-        found = [targets.probs.new_zeros(len(piece), self.network.classes) for piece in pieces]
+        network = self.network
+        peers = (network.peers,) if network.peers > 1 else ()
+        found = [targets.probs.new_zeros(*peers, len(piece), network.classes) for piece in pieces]
         with torch.no_grad():
             for number, counts in mine:
-                found[number] = self.network.logits(reading, pieces[number]) * counts
-        logits, rows = torch.cat(found), np.concatenate(pieces)
+                found[number] = network.logits(reading, pieces[number]) * counts
+        logits, rows = torch.cat(found, -2), np.concatenate(pieces)
         self.processes.add_up([logits])
-        return self.objective.batch_context(logits, targets.probs[rows], targets.weight[rows])
+        weight = targets.weight[rows].expand(logits.shape[:-1])
+        return self.objective.batch_context(logits, targets.probs[rows].expand_as(logits), weight)
 
 
 class Targets(NamedTuple):

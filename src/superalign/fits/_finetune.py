@@ -25,7 +25,7 @@ from superalign.fits._stopping import EarlyStop, OracleEarlyStop, hold_out
 from superalign.label import Labels
 from superalign.learner import Learner, Training
 from superalign.model import Backbone, Model
-from superalign.network import Network, Readable, Reading, Trainee
+from superalign.network import Network, Peers, Readable, Reading, Trainee
 from superalign.objective import Objective
 from superalign.policy import Answers, Policy
 from superalign.reference import reference
@@ -46,10 +46,12 @@ class Body(NamedTuple):
     Args:
         backbone: what shall move requires gradients.
         acting: its modules that behave differently while learning (dropout).
+        turn: lets one of the peers that share the body compute with it, until another's turn.
     """
 
     backbone: Backbone
     acting: Sequence[nn.Module]
+    turn: Callable[[int], None] = lambda _: None
 
 
 class FineTune(Training, Fit, ABC):
@@ -73,17 +75,21 @@ class FineTune(Training, Fit, ABC):
         return self.stop == "oracle-early-stop"
 
     @abstractmethod
-    def body(self, model: Model) -> Body:
-        """Load the model; what shall move requires gradients."""
+    def body(self, model: Model, peers: int = 1) -> Body:
+        """Load the model for learners that share it; what shall move requires gradients."""
 
     def network(self, model: Model, outputs: int) -> Network:
         """Load the model with a zero head: an output a class, or 1 to score responses."""
-        body = self.body(model)
-        return Network(body.backbone, outputs, model.precision(), body.acting)
+        return self._network(self.body(model), model, outputs)
 
     def policy(self, model: Model, objective: Objective) -> Policy:
         """Load the model as a policy."""
-        body = self.body(model)
+        return self._policy(self.body(model), model, objective)
+
+    def _network(self, body: Body, model: Model, outputs: int) -> Network:
+        return Network(body.backbone, outputs, model.precision(), body.acting)
+
+    def _policy(self, body: Body, model: Model, objective: Objective) -> Policy:
         return Policy(body.backbone, model.precision(), objective, self.beta, body.acting)
 
     def learn(
@@ -179,15 +185,17 @@ class FineTune(Training, Fit, ABC):
     ) -> tuple[Trainee[Any], Callable[[IntArray], Readable]]:
         """Return what learns, and how it reads items of the task."""
         if self.read == "policy":
-            policy = self.policy(model, objective)
-            return policy, lambda items: self._answers(model, policy, task, store, report, items)
+            body = self.body(model, objective.peers)
+            policies = [self._policy(body, model, objective) for _ in range(objective.peers)]
+            return _side_by_side(policies, body), partial(self._answers, model, policies[0], task, store, report)
         if objective.unpaired and not task.pairwise:
             why = "this task asks for classes, not for the better of two responses"
             raise ConfigError(
                 f"{objective} learns from responses", why=why, fix="read=policy, or a task of comparisons"
             )
-        network = self.network(model, outputs=1 if task.pairwise else len(task.classes))
-        return network, lambda items: Reading.of(task, items, network.backbone)
+        body, outputs = self.body(model, objective.peers), 1 if task.pairwise else len(task.classes)
+        networks = [self._network(body, model, outputs) for _ in range(objective.peers)]
+        return _side_by_side(networks, body), lambda items: Reading.of(task, items, body.backbone)
 
     def _answers(
         self, model: Model, policy: Policy, task: Task, store: Store, report: Report, items: IntArray
@@ -223,6 +231,11 @@ class AgreedStop(EarlyStop):
 
     def _score(self, network: Trainee[Any]) -> tuple[float, float]:
         return Processes.here().told(super()._score(network))
+
+
+def _side_by_side(learners: Sequence[Trainee[Any]], body: Body) -> Trainee[Any]:
+    """Return peers on one body as one trainee, or the only learner."""
+    return Peers(learners, body.turn) if len(learners) > 1 else learners[0]
 
 
 def _help(fit: FineTune, model: Model, task: Task, lesson: Lesson, asked: IntArray, root: Path) -> None:

@@ -28,8 +28,11 @@ class Full(FineTune):
     sharded: bool = False
     """Where several processes train together, each holds a part of the weights and of the optimizer's state (FSDP2)."""
 
-    def body(self, model: Model) -> Body:
+    def body(self, model: Model, peers: int = 1) -> Body:
         """Load the model in float32."""
+        if peers > 1:
+            why = f"{peers} whole bodies would have to be held, where adapters share one"
+            raise ConfigError(f"fit '{self.name}' trains no learners side by side", why=why, fix="fit=lora")
         backbone = model.backbone("fp32")
         module: Any = backbone.module.requires_grad_(True)
         acting = []
