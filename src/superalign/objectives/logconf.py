@@ -19,7 +19,8 @@ class AuxiliaryConfidence(Objective):
 
     The hard guess is thresholded so that, over the batch, each class is guessed as often as the weak labels name it:
     argmax_k (p_k - t_k), t_k the (1 - prior_k) quantile of p_k. For two classes this is the paper's 1[p > t];
-    the form for k classes is our reading.
+    the form for k classes is our reading. A batch of few items has no such quantile worth the name: with `buffer` it
+    is that of the last items seen, their scores and weak labels as they were then (EleutherAI keeps 32 scores).
     """
 
     source: ClassVar[str] = "Burns et al. 2023 (arXiv 2312.09390), equation 1 and appendix A.4"
@@ -28,6 +29,13 @@ class AuxiliaryConfidence(Objective):
     """Final weight of the student's own guesses; the paper takes 0.75 for its largest students."""
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of the steps over which the weight rises from 0."""
+    buffer: Annotated[int, Field(ge=0)] = 0
+    """Items over which thresholds are taken: 0 for the batch's own, n for a smaller batch and those seen before it."""
+
+    @property
+    def looks_back(self) -> int:
+        """Return the size of the buffer."""
+        return self.buffer
 
     def batch_context(self, logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         """Return the threshold of each class, [..., k]: where the items above it weigh what the class is given."""
