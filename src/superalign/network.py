@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -132,13 +133,23 @@ class Trainee(ABC, Generic[R]):
         """Return class probabilities of items, float32 [n, k], at most `budget` tokens at once; of peers the mean."""
         import torch
 
+        return np.asarray(torch.from_numpy(self.scores(reading, rows, budget)).softmax(-1).numpy())
+
+    def scores(self, reading: R, rows: IntArray, budget: int) -> FloatArray:
+        """Return the logits of items, float32 [n, k], at most `budget` tokens at once.
+
+        Those of peers are the logarithms of the mean of their probabilities.
+        """
+        import torch
+
         out = np.empty((len(rows), self.classes), dtype=np.float32)
         place = {int(row): number for number, row in enumerate(rows)}
         with torch.inference_mode():
             for piece in reading.cut(rows, budget):
-                each = self.logits(reading, piece).softmax(-1)
-                mean = each if self.peers == 1 else each.mean(0)
-                out[[place[int(row)] for row in piece]] = mean.cpu().numpy()
+                logits = self.logits(reading, piece)
+                if self.peers > 1:
+                    logits = logits.log_softmax(-1).logsumexp(0) - math.log(self.peers)
+                out[[place[int(row)] for row in piece]] = logits.cpu().numpy()
         return out
 
     def state(self) -> list[Tensor]:

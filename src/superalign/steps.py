@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 from superalign.bank import FeatureBank
 from superalign.config import canonical
 from superalign.crossfit import cross_fit
-from superalign.errors import ConfigError, DataError
+from superalign.errors import DataError
 from superalign.estimation import NoiseEstimate, estimate
 from superalign.filter import compare, filters
-from superalign.fit import Lesson, fits
+from superalign.fit import Lesson, aims_of, fits
 from superalign.fits.probe import item_features
 from superalign.job import Inputs, Tools, step
 from superalign.label import Labels
@@ -69,9 +69,11 @@ def label(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     Inputs: `items`, and `gold` for the first three or `said` (a weak model's predictions) for the others.
 
     Returns:
-        probs: float32 [seeds, items, k], NaN outside the part, so that a leak cannot go unseen.
+        probs: float32 [seeds, items, k], NaN outside the part, so that a leak cannot go unseen; of a weak model that
+        scores responses also rewards: float32 [seeds, items, s].
     """
     task = Task.from_meta(inputs["items"].meta)
+    rewards = dict[str, FloatArray]()
     out = np.full((len(params["seeds"]), len(task.items), len(task.classes)), np.nan, dtype=np.float32)
     name = ""
     for number, seed in enumerate(params["seeds"]):
@@ -81,7 +83,10 @@ def label(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         else:
             labels = _labels_by(params, inputs, rows, number, seed, len(task.classes))
         out[number, rows], name = labels.probs, labels.by
-    return Artifact({"probs": out}, {"by": name})
+        if labels.rewards is not None:
+            empty = np.full((*out.shape[:2], labels.rewards.shape[1]), np.nan, dtype=np.float32)
+            rewards.setdefault("rewards", empty)[number, rows] = labels.rewards
+    return Artifact({"probs": out, **rewards}, {"by": name})
 
 
 @step(version=1)
@@ -107,10 +112,11 @@ def filter_labels(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         probs[number, rows], weight[number, rows], name = after.probs, after.weight, after.by
         facts.append(asdict(compare(str(chosen), before, after)))
         tools.report(done=number + 1, total=len(params["seeds"]))
-    return Artifact({"probs": probs, "weight": weight}, {"by": name, "filtered": facts})
+    rewards = {name: values for name, values in given.tensors.items() if name == "rewards"}
+    return Artifact({"probs": probs, "weight": weight, **rewards}, {"by": name, "filtered": facts})
 
 
-@step(version=2)
+@step(version=3)
 def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Train one learner a lesson on one part of the task and let it predict other parts.
 
@@ -119,7 +125,8 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     Inputs: `items`, the labels, and `features` when they were computed before. For an oracle early stop, `gold`.
 
     Returns:
-        probs: float32 [lessons, items, k], NaN where nothing was predicted.
+        probs: float32 [lessons, items, k], NaN where nothing was predicted; of learners that judge responses one by
+        one also scores: float32 [lessons, items, s].
     """
     model, fit = models.build(params["model"]), fits.build(params["fit"])
     task = Task.from_meta(inputs["items"].meta)
@@ -130,9 +137,9 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         rows = part_of(parts, params["part"])
         labels = labels_of(inputs[plan["labels"]], plan["row"], rows)
         objective = objectives.build(plan["objective"])
-        if objective.classes not in (None, len(task.classes)):
-            why = f"it is defined for {objective.classes} classes, and {task.name} has {len(task.classes)}"
-            raise ConfigError(f"{objective} cannot learn {task.name}", why=why)
+        fit.check(objective, task)
+        if objective.wants_rewards == "aims":
+            labels = replace(labels, rewards=np.array([aims_of(task.items[row]) for row in rows], dtype=np.float32))
         if objective.wants_noise:
             source = plan["labels"], plan["row"]
             if source not in noise:
@@ -147,29 +154,44 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         lessons.append(Lesson(objective, rows, labels, plan["seed"], oracle))
         predict.append(np.sort(np.concatenate([part_of(parts, name) for name in params["predict"]])))
     learned = fit.learn(model, task, lessons, predict, store=tools.store, report=tools.report)
-    out = np.full((len(lessons), len(task.items), len(task.classes)), np.nan, dtype=np.float32)
-    for number, (one, rows) in enumerate(zip(learned, predict, strict=True)):
-        out[number, rows] = one.probs
+    tensors = {"probs": _placed([one.probs for one in learned], predict, len(task.items))}
+    scores = [one.scores for one in learned if one.scores is not None]
+    if len(scores) == len(learned):
+        tensors["scores"] = _placed(scores, predict, len(task.items))
     facts = [dict(one.facts) for one in learned]
     for about, plan, lesson in zip(facts, params["lessons"], lessons, strict=True):
         if objectives.build(plan["objective"]).wants_noise:
             about["estimated_noise"] = noise[plan["labels"], plan["row"]].rate.value
         if not lesson.labels.weight.all():
             about["kept"] = int(np.count_nonzero(lesson.labels.weight))
-    return Artifact({"probs": out}, {"facts": facts})
+    return Artifact(tensors, {"facts": facts})
+
+
+@step(version=1)
+def check(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Refuse what cannot be learnt from a task, before anything is trained; nothing comes of it else.
+
+    Parameter: `taught`, pairs of specs of a fit and an objective. Input: `items`.
+    """
+    task = Task.from_meta(inputs["items"].meta)
+    for fit, objective in params["taught"]:
+        fits.build(fit).check(objectives.build(objective), task)
+    return Artifact()
 
 
 @step(version=1)
 def stack(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Put the predictions of single-lesson jobs into one array, inputs in the order of their names."""
-    return Artifact({"probs": np.concatenate([inputs[name].tensors["probs"] for name in sorted(inputs)])})
+    every = [inputs[name].tensors for name in sorted(inputs)]
+    return Artifact({kind: np.concatenate([tensors[kind] for tensors in every]) for kind in every[0]})
 
 
 def labels_of(given: Artifact, row: int, items: npt.NDArray[np.int64]) -> Labels:
     """Return the labels that a job gave to some items for one of its seeds."""
     probs = given.tensors["probs"][row][items]
     weight = given.tensors["weight"][row][items] if "weight" in given.tensors else np.ones(len(items), np.float32)
-    return Labels(probs, weight, given.meta["by"])
+    rewards = given.tensors["rewards"][row][items] if "rewards" in given.tensors else None
+    return Labels(probs, weight, given.meta["by"], rewards)
 
 
 def part_of(parts: Parts, name: str) -> npt.NDArray[np.int64]:
@@ -189,8 +211,19 @@ def _labels_by(params: Params, inputs: Inputs, rows: npt.NDArray[np.int64], numb
     if by in ("truth", "oracle"):
         gold = Gold(inputs["gold"].tensors["labels"][rows], part)
         return GroundTruth().label(gold, k) if by == "truth" else OracleSupervisor().label(gold, k)
-    said = inputs["said"].tensors["probs"][number][rows]
-    return WeakSupervisor().label(said) if by == "weak" else ShuffledSupervisor().label(said, seed)
+    said = inputs["said"].tensors
+    if by == "shuffled":
+        return ShuffledSupervisor().label(said["probs"][number][rows], seed)
+    rewards = said["scores"][number][rows] if "scores" in said else None
+    return WeakSupervisor().label(said["probs"][number][rows], rewards)
+
+
+def _placed(values: list[FloatArray], rows: list[npt.NDArray[np.int64]], n: int) -> FloatArray:
+    """Return what each learner said of some of n items, float32 [lessons, n, ...], NaN elsewhere."""
+    out = np.full((len(values), n, values[0].shape[1]), np.nan, dtype=np.float32)
+    for number, (one, asked) in enumerate(zip(values, rows, strict=True)):
+        out[number, asked] = one
+    return out
 
 
 def _noisy(params: Params, inputs: Inputs, tools: Tools, task: Task, rows: npt.NDArray[np.int64], seed: int) -> Labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -40,9 +41,9 @@ class OracleSupervisor(Supervisor):
 class WeakSupervisor(Supervisor):
     """Gives what a weak model, trained on the supervise part, says about items it never saw."""
 
-    def label(self, probs: FloatArray) -> Labels:
-        """Return soft labels from the weak model's class probabilities [n, k]."""
-        return Labels.soft(probs, type(self).__name__)
+    def label(self, probs: FloatArray, rewards: FloatArray | None = None) -> Labels:
+        """Return soft labels from the weak model's class probabilities [n, k], and its scores of responses [n, s]."""
+        return replace(Labels.soft(probs, type(self).__name__), rewards=rewards)
 
 
 class ShuffledSupervisor(Supervisor):

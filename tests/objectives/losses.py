@@ -16,7 +16,7 @@ RATE = 0.2
 def tested_elsewhere(name: str) -> bool:
     """Tell whether the loss is about a policy's own scores, or about two learners; those have tests of their own."""
     cls = objectives.get(name)
-    return cls.unpaired or not cls.needs_reference or cls.peers > 1
+    return cls.unpaired or not cls.needs_reference or cls.wants_rewards != "none" or cls.peers > 1
 
 
 NAMES = [name for name in objectives.names() if not tested_elsewhere(name)]

@@ -92,6 +92,26 @@ class FineTune(Training, Fit, ABC):
     def _policy(self, body: Body, model: Model, objective: Objective) -> Policy:
         return Policy(body.backbone, model.precision(), objective, self.beta, body.acting)
 
+    @property
+    def tells_scores(self) -> bool:
+        """Tell that a head scores responses, and a policy, too."""
+        return True
+
+    def check(self, objective: Objective, task: Task | None) -> None:
+        """Refuse what needs a policy where a head is read, and the reverse; see Fit.check."""
+        if objective.wants_rewards != "none" and self.read != "policy":
+            why = "it is about what a policy says, and a head of its own is read"
+            raise ConfigError(f"{objective} takes in rewards", why=why, fix="read=policy")
+        if task is not None and not task.pairwise:
+            if self.read == "policy" and not _good_or_bad(task):
+                why = "its items are not comparisons, nor responses that are good or bad"
+                raise ConfigError(f"a policy cannot learn {task.name}", why=why, fix="read=head")
+            if self.read == "head" and objective.unpaired:
+                why = "this task asks for classes, not for the better of two responses"
+                fix = "read=policy, or a task of comparisons"
+                raise ConfigError(f"{objective} learns from responses", why=why, fix=fix)
+        super().check(objective, task)
+
     def learn(
         self,
         model: Model,
@@ -104,6 +124,8 @@ class FineTune(Training, Fit, ABC):
     ) -> list[Learned]:
         """Train a fresh network a lesson; see Fit.learn."""
         learned = []
+        for lesson in lessons:
+            self.check(lesson.objective, task)
         for lesson, asked in zip(lessons, predict, strict=True):
             helping = partial(_help, self, model, task, replace(lesson, oracle=None), asked, store.root)
             learned.append(together(helping, partial(self._learn, model, task, lesson, asked, store, report)))
@@ -129,7 +151,12 @@ class FineTune(Training, Fit, ABC):
                 early, labels = self._early_stop(task, lesson, taught)
                 observers.append(early)
             unpaired = lesson.objective.unpaired and task.pairwise
-            lines, given = (taught.one_by_one(), labels.one_by_one()) if unpaired else (taught, labels)
+            lines = taught
+            if isinstance(taught, Answers) and lesson.objective.wants_rewards != "none":
+                lines = replace(taught, rewards=labels.rewards)  # not where early stopping asks what it would predict
+            given = labels
+            if unpaired:
+                lines, given = lines.one_by_one(), labels.one_by_one()
             processes = self.spread(network)
             key = self._key(model, lesson, lines, [given, *(early.labels for early in observers)], processes)
             checkpoints = Checkpoints(store, key, processes, report)
@@ -139,7 +166,8 @@ class FineTune(Training, Fit, ABC):
             facts = learner.train(lines, given, lesson.seed, observers, checkpoints)
             for early in observers:
                 facts |= early.restore(network)
-        probs = self._predict(network, test, len(asked), processes)
+        scores = self._predict(network, test, len(asked), processes)
+        probs = np.asarray(torch.from_numpy(scores).softmax(-1).numpy())
         checkpoints.clear()
         facts |= {
             "lr": self.lr,
@@ -150,18 +178,20 @@ class FineTune(Training, Fit, ABC):
         }
         if processes.count > 1:
             facts["processes"] = processes.count
-        return Learned(probs, facts)
+        if task.pairwise:
+            return Learned(probs, facts, scores)
+        return Learned(probs, facts, scores[:, 1:] if self.read == "policy" else None)
 
     def _predict(self, network: Trainee[Any], test: Readable, n: int, processes: Processes) -> FloatArray:
-        """Return what is said of n items, float32 [n, k]; each process answers for some, unless all are needed."""
+        """Return the logits of n items, float32 [n, k]; each process answers for some, unless all are needed."""
         import torch
 
         rows = np.arange(n) if processes.sharded else np.arange(processes.rank, n, processes.count)
-        probs = np.zeros((n, network.classes), dtype=np.float32)
-        probs[rows] = network.probs(test, rows, self.microbatch_tokens)
+        scores = np.zeros((n, network.classes), dtype=np.float32)
+        scores[rows] = network.scores(test, rows, self.microbatch_tokens)
         if not processes.sharded:
-            processes.add_up([torch.from_numpy(probs)])
-        return probs
+            processes.add_up([torch.from_numpy(scores)])
+        return scores
 
     def _key(
         self, model: Model, lesson: Lesson, lines: Readable, labels: Sequence[Labels], processes: Processes
@@ -188,11 +218,6 @@ class FineTune(Training, Fit, ABC):
             body = self.body(model, objective.peers)
             policies = [self._policy(body, model, objective) for _ in range(objective.peers)]
             return _side_by_side(policies, body), partial(self._answers, model, policies[0], task, store, report)
-        if objective.unpaired and not task.pairwise:
-            why = "this task asks for classes, not for the better of two responses"
-            raise ConfigError(
-                f"{objective} learns from responses", why=why, fix="read=policy, or a task of comparisons"
-            )
         body, outputs = self.body(model, objective.peers), 1 if task.pairwise else len(task.classes)
         networks = [self._network(body, model, outputs) for _ in range(objective.peers)]
         return _side_by_side(networks, body), lambda items: Reading.of(task, items, body.backbone)
@@ -201,11 +226,7 @@ class FineTune(Training, Fit, ABC):
         self, model: Model, policy: Policy, task: Task, store: Store, report: Report, items: IntArray
     ) -> Answers:
         """Return items as a policy reads them, with what it said of them before it learnt."""
-        if task.pairwise or (len(task.classes) == 2 and all(task.items[item].texts()[0].response for item in items)):
-            answers = Answers.of(task, items, policy.voice)
-        else:
-            why = "its items are not comparisons, nor responses that are good or bad"
-            raise ConfigError(f"a policy cannot learn {task.name}", why=why, fix="read=head")
+        answers = Answers.of(task, items, policy.voice)
         if not policy.objective.needs_reference:
             return answers
         processes = Processes.here()
@@ -231,6 +252,11 @@ class AgreedStop(EarlyStop):
 
     def _score(self, network: Trainee[Any]) -> tuple[float, float]:
         return Processes.here().told(super()._score(network))
+
+
+def _good_or_bad(task: Task) -> bool:
+    """Tell whether the items are responses, each of which is good or bad."""
+    return len(task.classes) == 2 and all(item.texts()[0].response for item in task.items)
 
 
 def _side_by_side(learners: Sequence[Trainee[Any]], body: Body) -> Trainee[Any]:

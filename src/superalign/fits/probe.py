@@ -70,6 +70,16 @@ class Probe(Fit):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the groups whose labels choose among the strengths."""
 
+    def check(self, objective: Objective, task: Task | None) -> None:
+        """Refuse what is about single responses; see Fit.check."""
+        if objective.unpaired:
+            why = "a probe learns from the difference of two responses"
+            raise ConfigError(f"{objective} learns from single responses", why=why, fix="fit=lora")
+        if objective.wants_rewards != "none":
+            why = "it is about what a policy says, and a probe moves none"
+            raise ConfigError(f"{objective} takes in rewards", why=why, fix="fit=lora,read=policy")
+        super().check(objective, task)
+
     def learn(
         self,
         model: Model,
@@ -84,9 +94,7 @@ class Probe(Fit):
         from superalign.models._torch import use_threads
 
         for lesson in lessons:
-            if lesson.objective.unpaired:
-                why = "a probe learns from the difference of two responses"
-                raise ConfigError(f"{lesson.objective} learns from single responses", why=why, fix="fit=lora")
+            self.check(lesson.objective, task)
         use_threads()
         x = item_features(model, task, model.chosen_layer(), store, report)
         groups = np.array(task.groups())

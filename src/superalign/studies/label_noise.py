@@ -28,7 +28,7 @@ from superalign.noise_result import LabelNoiseResult
 from superalign.noise_verdict import written
 from superalign.objective import ObjectiveChoice
 from superalign.registry import default
-from superalign.steps import cache_features, filter_labels, label, learn, read_gold, read_items
+from superalign.steps import cache_features, check, filter_labels, label, learn, read_gold, read_items
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import TaskChoice, check_shares
 
@@ -41,12 +41,14 @@ class LabelNoisePlan(Plan):
 
     items: Job
     gold: Job
+    checked: Job
     features: Job | None
     cells: list[NoiseCell]
 
     def jobs(self) -> Iterator[Job]:
         """Yield features first, so that progress shows the slow part early; then learners."""
         yield self.items
+        yield self.checked
         if self.features is not None:
             yield self.features
         yield from (cell.job for cell in self.cells)
@@ -128,6 +130,15 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
             self._at(rate)
         return self
 
+    @model_validator(mode="after")
+    def _teachable(self) -> LabelNoise:
+        for method in self.methods:
+            self.fit.check(method, None)
+            if method.wants_rewards == "supervisor":
+                why = "noise says which response is preferred, and not what each is worth"
+                raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix="run weak-to-strong")
+        return self
+
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the model if it is not here yet."""
         self.task.fingerprint()
@@ -151,7 +162,9 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
         for one in self.filters:
             after = {rate: self._filtered(one, labels, items, features) for rate, labels in noisy.items()}
             lessons += [Lessons(rate, str(one), labels) for rate, labels in after.items()]
-        return LabelNoisePlan(items, gold, features, self._cells(lessons, items, gold, features))
+        taught = [[self.fit.spec(), method.spec()] for method in self.methods]
+        checked = Job(check, {"taught": taught}, {"items": items}, "see what can be learnt")
+        return LabelNoisePlan(items, gold, checked, features, self._cells(lessons, items, gold, features))
 
     def conclude(self, plan: LabelNoisePlan, fetch: Fetch, conduct: Conduct) -> LabelNoiseResult:
         """Score every learner on the test part."""

@@ -8,10 +8,10 @@ control on the same labels dealt to the wrong items. All are scored on the *test
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from superalign.config import Component
 from superalign.errors import ConfigError
@@ -25,7 +25,7 @@ from superalign.objective import Objective, ObjectiveChoice
 from superalign.objectives.naive import SoftCrossEntropy
 from superalign.registry import default
 from superalign.result import Role, WeakToStrongResult
-from superalign.steps import cache_features, filter_labels, label, learn, read_gold, read_items, stack
+from superalign.steps import cache_features, check, filter_labels, label, learn, read_gold, read_items, stack
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import TaskChoice, check_shares
 
@@ -40,11 +40,13 @@ class WeakToStrongPlan(Plan):
     gold: Job
     features: dict[str, Job]
     cells: list[Cell]
-    layers: dict[int, list[Cell]] = field(default_factory=dict)
+    layers: dict[int, list[Cell]]
+    checked: Job
 
     def jobs(self) -> Iterator[Job]:
         """Yield features first, so that progress shows the slow part early; then learners."""
         yield self.items
+        yield self.checked
         yield from self.features.values()
         yield from (cell.job for cell in self.cells)
         yield from (cell.job for cells in self.layers.values() for cell in cells)
@@ -92,6 +94,17 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
                 raise ConfigError(f"'{name}' is given twice")
         return chosen
 
+    @model_validator(mode="after")
+    def _teachable(self) -> WeakToStrong:
+        for fit, method in self._taught:
+            fit.check(method, None)
+            if method.wants_rewards == "supervisor" and not self.weak_fit.tells_scores:
+                why = f"weak_fit {self.weak_fit} does not judge responses one by one"
+                raise ConfigError(
+                    f"{method} takes in the supervisor's rewards", why=why, fix="weak_fit=lora,read=policy"
+                )
+        return self
+
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
         self.task.fingerprint()
@@ -126,7 +139,9 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
             layer: self._cells(self.strong.at_layer(layer), Probe(), [naive, ceiling], items, gold, features)
             for layer in (self._swept_layers() if self.sweep else [])
         }
-        return WeakToStrongPlan(items, gold, features, [*weak, *strong], by_layer)
+        taught = [[fit.spec(), method.spec()] for fit, method in self._taught]
+        checked = Job(check, {"taught": taught}, {"items": items}, "see what can be learnt")
+        return WeakToStrongPlan(items, gold, features, [*weak, *strong], by_layer, checked)
 
     def conclude(self, plan: WeakToStrongPlan, fetch: Fetch, conduct: Conduct) -> WeakToStrongResult:
         """Score every learner on the test part."""
@@ -142,6 +157,10 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
             [f"oracle early stop: {fit} chose its stopping point by ground truth" for fit in oracles],
         )
         return evaluate(evidence, fetch, conduct)
+
+    @property
+    def _taught(self) -> list[tuple[Fit, Objective]]:
+        return [(self.weak_fit, NAIVE), *((self.fit, method) for method in (NAIVE, *self.methods))]
 
     def _features(self, items: Job) -> dict[str, Job]:
         """Return one job for each model whose features are needed: all its layers in one pass."""
