@@ -123,12 +123,12 @@ def test_cut_off_three_times_it_ends_as_if_never(tiny: Tiny, task: Task, tmp_pat
     assert last.notes == [f"training goes on from its checkpoint of step 7 of {calm.facts['steps']}"]
 
 
-@pytest.mark.parametrize("method", ["logconf", "naive", "kto"])
+@pytest.mark.parametrize("method", ["logconf", "naive", "kto", "co-teaching,rate=0.3", "logconf,buffer=10"])
 @pytest.mark.usefixtures("every_step")
 def test_policies_and_objectives_that_know_the_batch_go_on_alike(tiny: Tiny, tmp_path: Path, method: str) -> None:
     task, truth = comparisons(12)
     one = replace(lesson(truth), objective=objectives.build(method))
-    fit = Lora(**SETTINGS, dropout=0.3, read="head" if method == "logconf" else "policy", microbatch_tokens=64)
+    fit = Lora(**SETTINGS, dropout=0.3, read="head" if method.startswith("logconf") else "policy", microbatch_tokens=64)
     calm = learn(fit, tiny("llama"), task, one, Store(tmp_path / "calm"), Ear())
     store = Store(tmp_path / "store")
     cut(fit, tiny("llama"), task, one, store, 5)
@@ -142,13 +142,13 @@ def test_all_that_a_checkpoint_holds_is_needed(
     tiny: Tiny, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is left out when it is put back, the numbers are others."""
-    one = lesson_of(task)
+    one = replace(lesson_of(task), objective=objectives.build("logconf,buffer=18"))
     fit = Lora(**{**SETTINGS, "lr": 2e-2, "epochs": 5, "schedule": "constant"}, dropout=0.2, stop="early")
     calm = learn(fit, tiny("llama"), task, one, Store(tmp_path / "calm"), Ear())
     store = Store(tmp_path / "store")
     cut(fit, tiny("llama"), task, one, store, 24)
     assert calm.facts["best_step"] < 24  # else it would be found again
-    put, names = checkpoint.State.put, ("losses", "tokens", "generator", "parameter", "adam", "observer")
+    put, names = checkpoint.State.put, ("losses", "tokens", "memory", "generator", "parameter", "adam", "observer")
     for left_out in names:
 
         def partly(self: Any, name: str, value: Any, left_out: str = left_out) -> None:

@@ -72,7 +72,7 @@ def test_the_cut_into_micro_batches_never_changes_the_gradient(tiny, objective, 
         assert largest_difference(cut, whole) < 1e-5
 
 
-@pytest.mark.parametrize("objective", ["naive", "logconf,warmup=0"])
+@pytest.mark.parametrize("objective", ["naive", "logconf,warmup=0", "logconf,warmup=0,buffer=18"])
 def test_the_cut_into_micro_batches_never_changes_the_training(tiny, objective):
     task, _ = examples(20)
     states = []
@@ -241,3 +241,43 @@ def test_labels_without_any_weight_are_refused(tiny):
     labels.weight[:] = 0
     with pytest.raises(DataError, match="no item has a weight"):
         train(network_of(tiny, task), task, labels)
+
+
+def test_a_threshold_over_the_last_items_is_the_quantile_of_their_scores_then(tiny, monkeypatch):
+    """Batches of 3 with a buffer of 8, against a plain list of what was said and of what the labels gave."""
+    task, _ = examples(20)
+    labels = soft(20)
+    labels.weight[:] = 1
+    network = network_of(tiny, task)
+    said: list[np.ndarray] = []
+    thresholds: list[float] = []
+    objective = objectives.build("logconf,buffer=8")
+    called = type(objective).__call__
+
+    def spy(self, logits, labels, *, progress, context):
+        p = logits.detach().softmax(-1)[:, 1].double().numpy()
+        said.append(np.stack([p, labels[:, 1].double().numpy()], 1))
+        thresholds.append(context[1].item())
+        return called(self, logits, labels, progress=progress, context=context)
+
+    monkeypatch.setattr(type(objective), "__call__", spy)
+    learner = Learner(network, objective, Training(lr=1e-3, batch=3, epochs=2, microbatch_tokens=10**6), silent)
+    learner.train(Reading.of(task, np.arange(20), network.backbone), labels, 0)
+    assert len(said) == 14
+    assert min(map(len, said)) == 2
+    for step, threshold in enumerate(thresholds):
+        p, q = np.concatenate(said[: step + 1])[-8:].T
+        above = round(float(q.sum()))  # as often as the labels name the class
+        ranked = np.sort(p)[::-1]
+        assert ranked[above] - 1e-6 <= threshold <= ranked[above - 1] + 1e-6
+
+
+def test_a_batch_as_large_as_the_buffer_has_the_threshold_of_its_own(tiny):
+    task, _ = examples(20)
+    states = []
+    for objective in ("logconf,warmup=0", "logconf,warmup=0,buffer=4", "logconf,warmup=0,buffer=16"):
+        network = network_of(tiny, task)
+        train(network, task, soft(20), objective, batch=4)
+        states.append(network.state())
+    assert largest_difference(states[0], states[1]) == 0
+    assert largest_difference(states[0], states[2]) > 1e-5

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from superalign.learner import Observer, Trace
+    from superalign.learner import Memory, Observer, Trace
     from superalign.network import Trainee
 
 EVERY = 60.0  # seconds of training between two checkpoints
@@ -38,6 +38,7 @@ class State:
         trace: losses so far.
         observers: what early stopping saw.
         processes: that train together, each with random numbers of its own.
+        memory: the last items an objective saw that looks back.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class State:
         trace: Trace,
         observers: Sequence[Observer],
         processes: Processes,
+        memory: Memory,
     ) -> None:
         self.network, self.adam, self.trace = network, adam, trace
-        self.observers, self.processes = observers, processes
+        self.observers, self.processes, self.memory = observers, processes, memory
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield names and values, in this memory where the training's own are. All processes take part."""
@@ -58,6 +60,7 @@ class State:
         self.trace.read()
         yield "losses", torch.tensor(self.trace.losses, dtype=torch.float64)
         yield "tokens", torch.tensor(self.trace.tokens)
+        yield from ((f"memory.{number}", value) for number, value in enumerate(self.memory.tensors))
         for rank, states in enumerate(self.processes.gathered(self._generators())):
             yield from ((f"generator.{rank}.{kind}", state) for kind, state in states.items())
         for number, parameter in enumerate(self.network.trainable):
@@ -78,6 +81,8 @@ class State:
             self.trace.losses = value.tolist()
         elif kind == "tokens":
             self.trace.tokens = int(value)
+        elif kind == "memory":
+            self.memory.tensors[int(rest[0]) :] = [torch.tensor(value, device=self.network.device)]
         elif kind == "generator":
             rank, device = rest
             if int(rank) == self.processes.rank:

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from superalign.config import Component
+from superalign.errors import ConfigError
 from superalign.label import Labels
 from superalign.model import Model
 from superalign.objective import Objective
 from superalign.registry import Registry, chosen
 from superalign.store import Array, Store
-from superalign.task import Gold, Task
+from superalign.task import Comparison, Gold, Item, Task
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -42,6 +43,12 @@ class Lesson:
     seed: int
     oracle: Gold | None = None
 
+    def __post_init__(self) -> None:
+        if self.objective.wants_rewards != "none" and self.labels.rewards is None:
+            why = f"labels by {self.labels.by} do not say what each response is worth"
+            fix = "let a weak model that scores responses give the labels: weak_fit=lora,read=policy"
+            raise ConfigError(f"{self.objective} takes in rewards, and there are none", why=why, fix=fix)
+
 
 @dataclass(frozen=True)
 class Learned:
@@ -50,11 +57,14 @@ class Learned:
     Args:
         probs: float32 [m, k] for the items asked for.
         facts: what the training decided or saw, JSON-able (regularisation, steps, loss, truncated).
+        scores: float32 [m, s], what each of an item's s responses is worth to it, before the softmax; None where it
+            does not judge them one by one.
         kept: what was learnt, by name, for `superalign export`; empty unless the fit keeps it.
     """
 
     probs: FloatArray
     facts: Mapping[str, Any] = field(default_factory=dict)
+    scores: FloatArray | None = None
     kept: Mapping[str, Array] = field(default_factory=dict)
 
 
@@ -69,6 +79,30 @@ class Fit(Component, ABC):
         """Tell whether training peeks at ground truth (an oracle early stop); such results are flagged."""
         return False
 
+    @property
+    def tells_scores(self) -> bool:
+        """Tell whether learners may say what each response of a Comparison is worth."""
+        return False
+
+    def check(self, objective: Objective, task: Task | None) -> None:
+        """Refuse what cannot be learnt, before anything is trained.
+
+        Args:
+            objective: by which it is to be learnt.
+            task: None while only the settings are known; then what depends on the items passes.
+
+        Raises:
+            ConfigError: the fit, or the task, does not give what the objective needs.
+        """
+        if task is None:
+            return
+        if objective.classes not in (None, len(task.classes)):
+            why = f"it is defined for {objective.classes} classes, and {task.name} has {len(task.classes)}"
+            raise ConfigError(f"{objective} cannot learn {task.name}", why=why)
+        if objective.wants_rewards == "aims":
+            for item in task.items:
+                aims_of(item)
+
     @abstractmethod
     def learn(
         self,
@@ -81,6 +115,21 @@ class Fit(Component, ABC):
         report: Report,
     ) -> list[Learned]:
         """Train one learner a lesson and predict, for each, its items `predict`."""
+
+
+def aims_of(item: Item) -> tuple[float, float]:
+    """Return what other aims make of the responses of an item.
+
+    Raises:
+        ConfigError: it does not say.
+    """
+    if isinstance(item, Comparison) and item.rewards:
+        return item.rewards
+    raise ConfigError(
+        "the items bring no rewards of other aims along",
+        where=f"item {item.id}",
+        fix="task=file:pairs.jsonl,rewards=COLUMN+COLUMN (of the chosen and the rejected response)",
+    )
 
 
 fits: Registry[Fit] = Registry("fit", "superalign.fits", Fit)

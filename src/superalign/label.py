@@ -21,11 +21,13 @@ class Labels:
         probs: float32 [n, k], rows sum to 1.
         weight: float32 [n], not negative.
         by: who gave them, for the record.
+        rewards: float32 [n, s], what each of an item's s responses is worth to who gave the labels, in nats; or None.
     """
 
     probs: FloatArray
     weight: FloatArray
     by: str
+    rewards: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.probs.ndim != 2 or self.weight.shape != self.probs.shape[:1]:
@@ -36,6 +38,12 @@ class Labels:
             raise DataError(f"labels by {self.by} are not probabilities: rows must sum to 1")
         if (self.weight < 0).any():
             raise DataError(f"labels by {self.by} hold a negative weight")
+        if self.rewards is None:
+            return
+        if self.rewards.ndim != 2 or len(self.rewards) != len(self.probs):
+            raise DataError(f"labels by {self.by}: {len(self)} items and rewards {self.rewards.shape} do not fit")
+        if not np.isfinite(self.rewards).all():
+            raise DataError(f"labels by {self.by} hold rewards that are NaN or infinity")
 
     @classmethod
     def soft(cls, probs: FloatArray, by: str) -> Labels:
@@ -51,7 +59,8 @@ class Labels:
     def one_by_one(self) -> Labels:
         """Return preferences [n, 2] as labels of single responses [2n, 2]: bad or good, the preferred one is good."""
         good = self.probs.reshape(-1, 1)
-        return Labels(np.concatenate([1 - good, good], axis=1), np.repeat(self.weight, 2), self.by)
+        rewards = None if self.rewards is None else self.rewards.reshape(-1, 1)
+        return Labels(np.concatenate([1 - good, good], axis=1), np.repeat(self.weight, 2), self.by, rewards)
 
     def __len__(self) -> int:
         return len(self.probs)

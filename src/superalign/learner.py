@@ -77,7 +77,7 @@ class Learner:
     Each batch is cut into micro-batches of like length; their gradients add up to the gradient of the whole batch's
     weighted mean loss. An objective that must know the whole batch is told what it needs before: from the batch's own
     logits when it fits one micro-batch, else from a pass without gradients. Several processes deal the micro-batches
-    among them and add up what each found.
+    among them and add up what each found. Of peers the losses are added up, each with parameters of its own.
 
     Args:
         network: what is trained, in place.
@@ -92,6 +92,9 @@ class Learner:
     training: Training
     report: Report
     processes: Processes = field(default_factory=Processes.here)
+
+    def __post_init__(self) -> None:
+        self.memory = Memory(self.objective.looks_back)
 
     def train(
         self,
@@ -120,7 +123,8 @@ class Learner:
         plan, targets = self._plan(reading, labels, seed), Targets.on(network.device, labels)
         adam = torch.optim.AdamW(network.trainable, lr=training.lr, weight_decay=training.weight_decay, fused=True)
         trace = Trace(training.lr, len(plan))
-        state = State(network, adam, trace, observers, self.processes)
+        self.memory.tensors.clear()
+        state = State(network, adam, trace, observers, self.processes, self.memory)
         done = checkpoints.restore(state, len(plan)) if checkpoints else 0
         for step, batch in enumerate(plan[done:], done):
             for group in adam.param_groups:
@@ -154,15 +158,17 @@ class Learner:
 
         pieces = self._pieces(reading, batch)
         mine = self.processes.deal([self.network.computed(reading, piece) for piece in pieces])
-        context = self._context(reading, pieces, mine, targets) if len(pieces) > 1 else None
+        apart = len(pieces) > 1 or self.processes.count > 1
+        context = self._context(reading, pieces, mine, targets) if apart else None
         weight, total = targets.weight[batch].sum(), targets.weight.new_zeros(())
         for number, counts in mine:
             piece = pieces[number]
-            logits, labels = self.network.logits(reading, piece), targets.probs[piece]
-            if len(pieces) == 1:
-                context = self.objective.batch_context(logits.detach(), labels, targets.weight[piece])
+            logits = self.network.logits(reading, piece)
+            labels, each = targets.probs[piece].expand_as(logits), targets.weight[piece]
+            if not apart:
+                context = self._known(logits.detach(), labels, each)
             losses = self.objective(logits, labels, progress=progress, context=context)
-            loss = (losses * targets.weight[piece]).sum() / weight * counts
+            loss = (losses * each).sum() / weight * counts
             torch.autograd.backward(loss)
             total += loss.detach()
         self.processes.add_up([total, *self.processes.gradients(self.network.trainable)])
@@ -184,13 +190,45 @@ class Learner:
 
         if not self.objective.needs_batch:
             return None
-        found = [targets.probs.new_zeros(len(piece), self.network.classes) for piece in pieces]
+        network = self.network
+        peers = (network.peers,) if network.peers > 1 else ()
+        found = [targets.probs.new_zeros(*peers, len(piece), network.classes) for piece in pieces]
         with torch.no_grad():
             for number, counts in mine:
-                found[number] = self.network.logits(reading, pieces[number]) * counts
-        logits, rows = torch.cat(found), np.concatenate(pieces)
+                found[number] = network.logits(reading, pieces[number]) * counts
+        logits, rows = torch.cat(found, -2), np.concatenate(pieces)
         self.processes.add_up([logits])
-        return self.objective.batch_context(logits, targets.probs[rows], targets.weight[rows])
+        return self._known(logits, targets.probs[rows].expand_as(logits), targets.weight[rows])
+
+    def _known(self, logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor | None:
+        """Return what the objective must know of a batch and of the items it looks back to, and remember the batch."""
+        seen = self.memory.with_batch(logits, labels, weight.expand(logits.shape[:-1]))
+        return self.objective.batch_context(*seen)
+
+
+class Memory:
+    """The last items seen, as they were then, for an objective that looks back.
+
+    Args:
+        items: how many to keep.
+    """
+
+    def __init__(self, items: int) -> None:
+        self.items = items
+        self.tensors: list[Tensor] = []  # logits [..., m, k], labels [..., m, k], weights [..., m, 1]
+
+    def with_batch(self, logits: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the batch, after those seen before it where it is smaller than what is looked at; keep the last."""
+        import torch
+
+        if not self.items:
+            return logits, labels, weight
+        seen = [logits, labels, weight.unsqueeze(-1)]
+        needed = max(self.items, logits.shape[-2])
+        if self.tensors:
+            seen = [torch.cat(both, -2)[..., -needed:, :] for both in zip(self.tensors, seen, strict=True)]
+        self.tensors[:] = [tensor[..., -self.items :, :].clone() for tensor in seen]
+        return seen[0], seen[1], seen[2].squeeze(-1)
 
 
 class Targets(NamedTuple):

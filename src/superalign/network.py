@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
@@ -131,6 +132,8 @@ class Trainee(ABC, Generic[R]):
 
     classes = 2
     """Of the logits."""
+    peers = 1
+    """Learners side by side; several have the first dimension of the logits."""
 
     def __init__(self, backbone: Backbone, precision: Precision, acting: Sequence[nn.Module] = ()) -> None:
         self.backbone, self.precision, self.acting = backbone, precision, acting
@@ -193,7 +196,7 @@ class Trainee(ABC, Generic[R]):
 
     @abstractmethod
     def logits(self, reading: R, rows: IntArray) -> Tensor:
-        """Return float32 [n, k]; dropout acts only where gradients are recorded."""
+        """Return float32 [n, k], or [peers, n, k]; dropout acts only where gradients are recorded."""
 
     def act(self) -> None:
         """Let dropout act where gradients are recorded."""
@@ -203,14 +206,26 @@ class Trainee(ABC, Generic[R]):
             module.training = torch.is_grad_enabled()  # not train(): what is inside keeps its mode
 
     def probs(self, reading: R, rows: IntArray, budget: int) -> FloatArray:
-        """Return class probabilities of items, float32 [n, k], at most `budget` tokens at once."""
+        """Return class probabilities of items, float32 [n, k], at most `budget` tokens at once; of peers the mean."""
+        import torch
+
+        return np.asarray(torch.from_numpy(self.scores(reading, rows, budget)).softmax(-1).numpy())
+
+    def scores(self, reading: R, rows: IntArray, budget: int) -> FloatArray:
+        """Return the logits of items, float32 [n, k], at most `budget` tokens at once.
+
+        Those of peers are the logarithms of the mean of their probabilities.
+        """
         import torch
 
         out = np.empty((len(rows), self.classes), dtype=np.float32)
         place = {int(row): number for number, row in enumerate(rows)}
         with torch.inference_mode():
             for piece in self.cut(reading, rows, budget):
-                out[[place[int(row)] for row in piece]] = self.logits(reading, piece).softmax(-1).cpu().numpy()
+                logits = self.logits(reading, piece)
+                if self.peers > 1:
+                    logits = logits.log_softmax(-1).logsumexp(0) - math.log(self.peers)
+                out[[place[int(row)] for row in piece]] = logits.cpu().numpy()
         return out
 
     def state(self) -> list[Tensor]:
@@ -263,6 +278,33 @@ class Network(Trainee[Reading]):
         if self.head.out_features > 1:
             return scores
         return scores.view(-1, 2) if reading.sides == 2 else torch.cat([torch.zeros_like(scores), scores], 1)
+
+
+class Peers(Trainee[R]):
+    """Learners side by side on one body.
+
+    Args:
+        learners: with the same body, of which each has a part of its own.
+        turn: lets one of them compute with that part.
+    """
+
+    def __init__(self, learners: Sequence[Trainee[R]], turn: Callable[[int], None]) -> None:
+        first = learners[0]
+        super().__init__(first.backbone, first.precision, first.acting)
+        self.learners, self.turn = learners, turn
+        self.classes, self.peers = first.classes, len(learners)
+        each = {id(parameter): parameter for learner in learners for parameter in learner.trainable}
+        self.trainable = list(each.values())  # all adapters, once, and the heads
+
+    def logits(self, reading: R, rows: IntArray) -> Tensor:
+        """Return float32 [peers, n, k]."""
+        import torch
+
+        said = []
+        for number, learner in enumerate(self.learners):
+            self.turn(number)
+            said.append(learner.logits(reading, rows))
+        return torch.stack(said)
 
 
 def _flattens(trainee: Trainee[Any]) -> bool:

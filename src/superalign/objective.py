@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,14 @@ class Said(NamedTuple):
         logprob: [n, s] log-probability of each response given its prompt, summed over its tokens.
         reference: [n, s] the same of the reference policy; 0 where the objective needs none.
         tokens: [n, s] tokens of each response.
+        rewards: [n, s] what each response is worth to who gave the labels, in nats; None where nobody said, as when a
+            policy predicts.
     """
 
     logprob: Tensor
     reference: Tensor
     tokens: Tensor
+    rewards: Tensor | None = None
 
 
 class Objective(Component, ABC):
@@ -42,6 +45,12 @@ class Objective(Component, ABC):
     """Whether a policy's score compares it with the policy it started from."""
     unpaired: ClassVar[bool] = False
     """Whether the responses of a Comparison are learnt from one by one, as good or bad ones."""
+    wants_rewards: ClassVar[Literal["none", "supervisor", "aims"]] = "none"
+    """Whose rewards the score of a policy's responses takes in: those of the supervisor who gave the labels, or those
+    of other aims, which the items bring along."""
+    peers: ClassVar[int] = 1
+    """How many learners are trained side by side, each looking at what the others make of an item. With more than one,
+    logits, labels, weights and losses have a dimension of the peers directly before that of the items."""
 
     @abstractmethod
     def __call__(self, logits: Tensor, labels: Tensor, *, progress: float, context: Tensor | None) -> Tensor:
@@ -94,6 +103,15 @@ class Objective(Component, ABC):
     def curvature(self) -> float:
         """Bound of the second derivatives in the logits, as a multiple of cross-entropy's: how short a step must be."""
         return 1.0
+
+    @property
+    def looks_back(self) -> int:
+        """Return over how many items `batch_context` shall look at least.
+
+        A smaller batch is preceded by those seen last, as they were when they were seen. Nothing is remembered
+        here: the training loop keeps them.
+        """
+        return 0
 
     @property
     def needs_batch(self) -> bool:

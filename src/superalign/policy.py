@@ -33,12 +33,14 @@ class Answers:
         responses: of each item: token ids of its responses, one or two.
         truncated: how many texts were cut at the model's length limit.
         reference: what the policy said before it learnt, float32 [n, s], or None.
+        rewards: what the responses are worth to who gave the labels it learns from, float32 [n, s], or None.
     """
 
     prompts: Sequence[Sequence[int]]
     responses: Sequence[Sequence[Sequence[int]]]
     truncated: int
     reference: FloatArray | None = None
+    rewards: FloatArray | None = None
 
     @classmethod
     def of(cls, task: Task, items: IntArray, voice: Voice) -> Answers:
@@ -94,8 +96,8 @@ class Answers:
         """Return the responses of all items as items of their own, in order."""
         prompts = [prompt for prompt in self.prompts for _ in range(self.sides)]
         responses = [[response] for item in self.responses for response in item]
-        reference = None if self.reference is None else self.reference.reshape(-1, 1)
-        return Answers(prompts, responses, self.truncated, reference)
+        said, worth = (None if one is None else one.reshape(-1, 1) for one in (self.reference, self.rewards))
+        return Answers(prompts, responses, self.truncated, said, worth)
 
 
 class Layout(NamedTuple):
@@ -179,7 +181,8 @@ class Policy(Trainee[Answers]):
                 raise ModelError("the reference policy was not asked")
             before = torch.from_numpy(reading.reference[rows]).to(self.device)
         tokens = torch.from_numpy(reading.written[rows]).to(self.device)
-        scores = self.objective.score(Said(said, before, tokens), self.beta)
+        rewards = None if reading.rewards is None else torch.from_numpy(reading.rewards[rows]).to(self.device)
+        scores = self.objective.score(Said(said, before, tokens, rewards), self.beta)
         return scores if reading.sides == 2 else torch.cat([torch.zeros_like(scores), scores], 1)
 
     def logprobs(self, reading: Answers, rows: IntArray) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 from superalign.bank import item_features, look
 from superalign.config import canonical
 from superalign.crossfit import MIN_TRAINED, cross_fit, deal
-from superalign.errors import ConfigError, DataError
+from superalign.errors import DataError
 from superalign.estimation import NoiseEstimate, estimate
 from superalign.filter import compare, filters
-from superalign.fit import Lesson, fits
+from superalign.fit import Lesson, aims_of, fits
 from superalign.job import Inputs, Tools, step
 from superalign.label import Labels
 from superalign.model import models
@@ -29,7 +29,7 @@ from superalign.task import PARTS, Gold, Loaded, Task, split, tasks
 
 FloatArray = npt.NDArray[np.float32]
 Params = Mapping[str, Any]
-SAID = ("probs", "weight")
+SAID = {"weak": ("probs", "weight", "scores"), "shuffled": ("probs", "weight")}
 
 
 @step(version=1)
@@ -65,10 +65,12 @@ def label(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     Inputs: `items`, and `gold` for the first three or `said` (a weak model's predictions) for the others.
 
     Returns:
-        probs: float32 [seeds, items, k], NaN outside the part, so that a leak cannot go unseen; and where what was said
-        has weights, weight: float32 [seeds, items].
+        probs: float32 [seeds, items, k], NaN outside the part, so that a leak cannot go unseen; where what was said has
+        weights, weight: float32 [seeds, items]; of a weak model that scores responses, rewards: float32
+        [seeds, items, s].
     """
     task = Task.from_meta(inputs["items"].meta)
+    more = dict[str, FloatArray]()
     out = np.full((len(params["seeds"]), len(task.items), len(task.classes)), np.nan, dtype=np.float32)
     weight, name = np.zeros(out.shape[:2], dtype=np.float32), ""
     for number, seed in enumerate(params["seeds"]):
@@ -78,8 +80,12 @@ def label(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         else:
             labels = _labels_by(params, inputs, rows, number, seed, len(task.classes))
         out[number, rows], weight[number, rows], name = labels.probs, labels.weight, labels.by
-    weighted = "said" in inputs and "weight" in inputs["said"].tensors
-    return Artifact({"probs": out, **({"weight": weight} if weighted else {})}, {"by": name})
+        if labels.rewards is not None:
+            empty = np.full((*out.shape[:2], labels.rewards.shape[1]), np.nan, dtype=np.float32)
+            more.setdefault("rewards", empty)[number, rows] = labels.rewards
+    if "said" in inputs and "weight" in inputs["said"].tensors:
+        more["weight"] = weight
+    return Artifact({"probs": out, **more}, {"by": name})
 
 
 @step(version=1)
@@ -105,7 +111,8 @@ def filter_labels(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         probs[number, rows], weight[number, rows], name = after.probs, after.weight, after.by
         facts.append(asdict(compare(str(chosen), before, after)))
         tools.report(done=number + 1, total=len(params["seeds"]))
-    return Artifact({"probs": probs, "weight": weight}, {"by": name, "filtered": facts})
+    rewards = {name: values for name, values in given.tensors.items() if name == "rewards"}
+    return Artifact({"probs": probs, "weight": weight, **rewards}, {"by": name, "filtered": facts})
 
 
 @step(version=3)
@@ -117,8 +124,8 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     Inputs: `items`, the labels, and `features` when they were computed before. For an oracle early stop, `gold`.
 
     Returns:
-        probs: float32 [lessons, items, k], NaN where nothing was predicted; and what each lesson's learner kept, called
-        `<lesson>/<name>`.
+        probs: float32 [lessons, items, k], NaN where nothing was predicted; of learners that judge responses one by
+        one, scores: float32 [lessons, items, s]; and what each lesson's learner kept, called `<lesson>/<name>`.
     """
     model, fit = models.build(params["model"]), fits.build(params["fit"])
     task = Task.from_meta(inputs["items"].meta)
@@ -128,7 +135,10 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         dealt = task, params["shares"], plan["seed"]
         rows = part_of(*dealt, params["part"])
         labels = labels_of(inputs[plan["labels"]], plan["row"], rows)
-        objective = _objective(plan, task)
+        objective = objectives.build(plan["objective"])
+        fit.check(objective, task)
+        if objective.wants_rewards == "aims":
+            labels = replace(labels, rewards=np.array([aims_of(task.items[row]) for row in rows], dtype=np.float32))
         if objective.wants_noise:
             objective = objective.with_noise(noise.transition(plan, objective, labels, rows))
         gold = inputs.get("gold")
@@ -136,14 +146,28 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         lessons.append(Lesson(objective, rows, labels, plan["seed"], oracle))
         predict.append(np.sort(np.concatenate([part_of(*dealt, name) for name in params["predict"]])))
     learned = fit.learn(model, task, lessons, predict, store=tools.store, report=tools.report)
-    out = np.full((len(lessons), len(task.items), len(task.classes)), np.nan, dtype=np.float32)
-    kept, facts = dict[str, npt.NDArray[Any]](), []
-    for number, (plan, lesson, one) in enumerate(zip(params["lessons"], lessons, learned, strict=True)):
-        out[number, predict[number]] = one.probs
+    tensors = {"probs": _placed([one.probs for one in learned], predict, len(task.items))}
+    scores = [one.scores for one in learned if one.scores is not None]
+    if len(scores) == len(learned):
+        tensors["scores"] = _placed(scores, predict, len(task.items))
+    facts = []
+    for plan, lesson, one in zip(params["lessons"], lessons, learned, strict=True):
         dropped = {} if lesson.labels.weight.all() else {"kept": int(np.count_nonzero(lesson.labels.weight))}
         facts.append({**one.facts, **noise.told(plan), **dropped})
-        kept |= {f"{number}/{name}": value for name, value in one.kept.items()}
-    return Artifact({"probs": out, **kept}, {"facts": facts})
+    kept = {f"{number}/{name}": value for number, one in enumerate(learned) for name, value in one.kept.items()}
+    return Artifact({**tensors, **kept}, {"facts": facts})
+
+
+@step(version=1)
+def check(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Refuse what cannot be learnt from a task, before anything is trained; nothing comes of it else.
+
+    Parameter: `taught`, pairs of specs of a fit and an objective. Input: `items`.
+    """
+    task = Task.from_meta(inputs["items"].meta)
+    for fit, objective in params["taught"]:
+        fits.build(fit).check(objectives.build(objective), task)
+    return Artifact()
 
 
 @step(version=1)
@@ -158,7 +182,8 @@ def labels_of(given: Artifact, row: int, items: npt.NDArray[np.int64]) -> Labels
     """Return the labels that a job gave to some items for one of its seeds."""
     probs = given.tensors["probs"][row][items]
     weight = given.tensors["weight"][row][items] if "weight" in given.tensors else np.ones(len(items), np.float32)
-    return Labels(probs, weight, given.meta["by"])
+    rewards = given.tensors["rewards"][row][items] if "rewards" in given.tensors else None
+    return Labels(probs, weight, given.meta["by"], rewards)
 
 
 def part_of(task: Task, shares: Sequence[int], seed: int, name: str) -> npt.NDArray[np.int64]:
@@ -193,8 +218,16 @@ def _labels_by(params: Params, inputs: Inputs, rows: npt.NDArray[np.int64], numb
     if by in ("truth", "oracle"):
         gold = Gold(inputs["gold"].tensors["labels"][rows], part)
         return GroundTruth().label(gold, k) if by == "truth" else OracleSupervisor().label(gold, k)
-    said = {name: values[number][rows] for name, values in inputs["said"].tensors.items() if name in SAID}
+    said = {name: values[number][rows] for name, values in inputs["said"].tensors.items() if name in SAID[by]}
     return WeakSupervisor().label(**said) if by == "weak" else ShuffledSupervisor().label(**said, seed=seed)
+
+
+def _placed(values: list[FloatArray], rows: list[npt.NDArray[np.int64]], n: int) -> FloatArray:
+    """Return what each learner said of some of n items, float32 [lessons, n, ...], NaN elsewhere."""
+    out = np.full((len(values), n, values[0].shape[1]), np.nan, dtype=np.float32)
+    for number, (one, asked) in enumerate(zip(values, rows, strict=True)):
+        out[number, asked] = one
+    return out
 
 
 def _noisy(params: Params, inputs: Inputs, tools: Tools, task: Task, rows: npt.NDArray[np.int64], seed: int) -> Labels:
@@ -235,14 +268,6 @@ class _Noise:
         return (
             {"estimated_noise": known.rate.value} if known and objectives.build(plan["objective"]).wants_noise else {}
         )
-
-
-def _objective(plan: Params, task: Task) -> Objective:
-    objective = objectives.build(plan["objective"])
-    if objective.classes not in (None, len(task.classes)):
-        why = f"it is defined for {objective.classes} classes, and {task.name} has {len(task.classes)}"
-        raise ConfigError(f"{objective} cannot learn {task.name}", why=why)
-    return objective
 
 
 def _item_features(params: Params, task: Task, tools: Tools) -> FloatArray:

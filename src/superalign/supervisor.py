@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -40,9 +41,15 @@ class OracleSupervisor(Supervisor):
 class WeakSupervisor(Supervisor):
     """Gives what a weak model, trained on the supervise part, says about items it never saw."""
 
-    def label(self, probs: FloatArray, weight: FloatArray | None = None) -> Labels:
-        """Return soft labels from the weak model's class probabilities [n, k] and, where it has them, weights [n]."""
-        return _soft(probs, weight, type(self).__name__)
+    def label(self, probs: FloatArray, weight: FloatArray | None = None, scores: FloatArray | None = None) -> Labels:
+        """Return soft labels from the weak model's class probabilities [n, k].
+
+        Args:
+            probs: [n, k].
+            weight: [n], where it has them.
+            scores: of the responses, [n, s], where it judges them one by one: the rewards of the labels.
+        """
+        return replace(_soft(probs, weight, type(self).__name__), rewards=scores)
 
 
 class ShuffledSupervisor(Supervisor):

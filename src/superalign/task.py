@@ -48,13 +48,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One pair-wise item: gold says which of the two responses (0 or 1) is preferred."""
+    """One pair-wise item: gold says which of the two responses (0 or 1) is preferred.
+
+    `rewards` are what other aims than this task's make of the responses, in their order.
+    """
 
     id: str
     prompt: str
     responses: tuple[str, str]
     group: str = ""
     tags: Mapping[str, Tag] = field(default_factory=dict)
+    rewards: tuple[float, float] | None = None
 
     def texts(self) -> tuple[Text, ...]:
         """Return the two texts a model reads; without a prompt the responses are plain texts."""
@@ -311,8 +315,10 @@ def _plain(item: Item, task: Task, label: int) -> dict[str, Any]:
 
 
 def _row(item: Item) -> list[Any]:
-    body = item.responses if isinstance(item, Comparison) else item.response
-    return [item.id, item.prompt, body, item.group, dict(item.tags)]
+    if isinstance(item, Example):
+        return [item.id, item.prompt, item.response, item.group, dict(item.tags)]
+    rewards = [list(item.rewards)] if item.rewards else []
+    return [item.id, item.prompt, item.responses, item.group, dict(item.tags), *rewards]
 
 
 def _example(row: list[Any]) -> Example:
@@ -320,4 +326,5 @@ def _example(row: list[Any]) -> Example:
 
 
 def _comparison(row: list[Any]) -> Comparison:
-    return Comparison(row[0], row[1], (row[2][0], row[2][1]), row[3], row[4])
+    rewards = (row[5][0], row[5][1]) if len(row) > 5 else None
+    return Comparison(row[0], row[1], (row[2][0], row[2][1]), row[3], row[4], rewards)

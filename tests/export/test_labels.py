@@ -17,7 +17,7 @@ from superalign.export.labels import trl_rows
 from superalign.label import Labels
 from superalign.steps import part_of
 from superalign.store import Store
-from superalign.task import Comparison, Example, Task, split
+from superalign.task import Comparison, Example, Task
 from superalign.tasks.file import File
 
 
@@ -32,7 +32,7 @@ def given(run: Path, **which: Any) -> tuple[Task, np.ndarray, np.ndarray, np.nda
     assert items
     assert labels
     task = Task.from_meta(items.meta)
-    rows = part_of(split(task, (5, 6, 5), chosen.seed), "transfer")
+    rows = part_of(task, (5, 6, 5), chosen.seed, "transfer")
     seed = chosen.lesson["row"]
     probs, weight = (labels.tensors.get(name) for name in ("probs", "weight"))
     assert probs is not None

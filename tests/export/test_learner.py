@@ -23,7 +23,7 @@ from superalign.models.hf import HuggingFace
 from superalign.policy import Answers
 from superalign.steps import part_of
 from superalign.store import Store, home
-from superalign.task import Task, split
+from superalign.task import Task
 from test_policy import plain_logprobs
 
 FAST = "lr=3e-3,epochs=3,batch=8,schedule=constant,keep=true"
@@ -41,7 +41,7 @@ class Learnt:
         assert said
         self.task = Task.from_meta(items.meta)
         shares, seed = tuple(self.chosen.job.params["shares"]), self.chosen.seed
-        self.rows = part_of(split(self.task, shares, seed), "test")
+        self.rows = part_of(self.task, shares, seed, "test")
         self.probs = said.tensors["probs"][self.chosen.row][self.rows]
         assert np.ptp(self.probs[:, 0]) > 0.01  # else nothing would be seen
         assert isinstance(self.chosen.model, HuggingFace)

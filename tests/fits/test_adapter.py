@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
-from superalign.fits._adapter import in_place
+from superalign.fits._adapter import activate, in_place
 
 
 def adapted(bias: bool, dropout: float = 0.0) -> nn.Sequential:
@@ -50,3 +50,34 @@ def test_dropout_is_left_to_peft() -> None:
     network = adapted(bias=True, dropout=0.5)
     in_place(network[0])
     assert "forward" not in vars(network[0])
+
+
+def test_two_adapters_on_one_body_take_turns_and_learn_each_from_its_own() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(6, 10), nn.SiLU(), nn.Linear(10, 4)).requires_grad_(False)
+    config = LoraConfig(r=3, lora_alpha=5, target_modules=["0", "2"], init_lora_weights=False)
+    for name in ("one", "two"):
+        inject_adapter_in_model(config, network, name)
+    alone = {}
+    for name in ("one", "two"):
+        alone[name] = copy.deepcopy(network)
+        for place in (0, 2):
+            alone[name][place].set_adapter(name)
+    for place in (0, 2):
+        in_place(network[place])
+    x = torch.randn(5, 6)
+    outs = []
+    for name in ("one", "two"):
+        for place in (0, 2):
+            activate(network[place], name)
+        outs.append(network(x))
+    (outs[0].square().sum() + outs[1].square().sum()).backward()  # both graphs after both turns
+    assert (outs[0] - outs[1]).abs().max() > 0.1
+    for name, out in zip(("one", "two"), outs, strict=True):
+        theirs = alone[name](x)
+        torch.testing.assert_close(out, theirs, atol=1e-5, rtol=1e-5)
+        theirs.square().sum().backward()
+        for place in (0, 2):
+            for part in ("lora_A", "lora_B"):
+                mine = getattr(network[place], part)[name].weight.grad
+                torch.testing.assert_close(mine, getattr(alone[name][place], part)[name].weight.grad)

@@ -13,13 +13,13 @@ from superalign.objective import Objective, objectives
 RATE = 0.2
 
 
-def of_a_policy_alone(name: str) -> bool:
-    """Tell whether the loss is about a policy's own scores; those are tested with the policy."""
+def tested_elsewhere(name: str) -> bool:
+    """Tell whether the loss is about a policy's own scores, or about two learners; those have tests of their own."""
     cls = objectives.get(name)
-    return cls.unpaired or not cls.needs_reference
+    return cls.unpaired or not cls.needs_reference or cls.wants_rewards != "none" or cls.peers > 1
 
 
-NAMES = [name for name in objectives.names() if not of_a_policy_alone(name)]
+NAMES = [name for name in objectives.names() if not tested_elsewhere(name)]
 PAIRED = [name for name in NAMES if objectives.get(name).classes == 2]
 
 

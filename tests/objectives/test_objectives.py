@@ -14,7 +14,8 @@ from losses import PAIRED, built, context_of, loss, permuted, random_batch
 from superalign.errors import ConfigError
 from superalign.objective import objectives
 
-EVERY = objectives.names()
+# co-teaching takes two learners' logits, wspo what is left of shifts: both have tests of their own.
+EVERY = [name for name in objectives.names() if name not in ("co-teaching", "wspo")]
 BATCHED = [
     "logconf",
     "dr-dpo",

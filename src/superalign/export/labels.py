@@ -18,7 +18,7 @@ from superalign.job import Job
 from superalign.label import Labels
 from superalign.steps import labels_of, part_of
 from superalign.store import Store, write_synced
-from superalign.task import Comparison, Item, Task, split
+from superalign.task import Comparison, Item, Task
 
 FORMATS = ("trl", "trl-messages")
 ROWS = "labels.jsonl"
@@ -53,7 +53,7 @@ def export_labels(
     task = Task.from_meta(artifact(chosen.items, chosen, keep).meta)
     given = artifact(chosen.labels, chosen, keep)
     params = chosen.job.params
-    rows = part_of(split(task, tuple(params["shares"]), chosen.lesson["seed"]), params["part"])
+    rows = part_of(task, params["shares"], chosen.lesson["seed"], params["part"])
     labels = labels_of(given, chosen.lesson["row"], rows)
     about = {
         "what": f"labels ({format})",

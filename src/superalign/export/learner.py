@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from superalign.config import canonical
-from superalign.errors import ModelError
+from superalign.errors import ConfigError, ModelError
 from superalign.export.card import Card, write_card
 from superalign.export.choose import choose, kept, recorded
 from superalign.export.folder import write_tensors, written
@@ -23,6 +23,7 @@ from superalign.models._torch import quiet
 from superalign.models._trunk import remove_pooler
 from superalign.models.embedded import Embedded
 from superalign.models.hf import HuggingFace, Origin
+from superalign.objective import objectives
 from superalign.store import Array, Store, write_synced
 
 HEAD = "head.safetensors"
@@ -58,6 +59,9 @@ def export_learner(run: Path | str, out: Path | str, store: Store | None = None,
     """
     keep = store or Store()
     chosen = choose(Path(run), **which)
+    objective = objectives.build(chosen.lesson["objective"])
+    if objective.peers > 1:
+        raise ConfigError(f"{objective} leaves two learners, whose mean is no model of its own", where=str(chosen))
     tensors, model, fit = kept(chosen, keep), chosen.model, chosen.fit
     origin = model.origin() if isinstance(model, HuggingFace | Embedded) else None
     facts = recorded(chosen.job, chosen, keep)["meta"]["facts"][chosen.row]

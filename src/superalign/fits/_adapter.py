@@ -10,22 +10,30 @@ if TYPE_CHECKING:
 
 
 def in_place(layer: Any) -> None:
-    """Let an adapted linear layer of peft add its adapter in place; what it computes stays the same.
+    """Let an adapted linear layer of peft add its active adapter in place; what it computes stays the same.
 
     Layers that drop inputs, or whose weights are stored transposed (GPT-2's), stay as they are.
     """
     from torch import nn
 
-    base, dropout = layer.get_base_layer(), layer.lora_dropout["default"]
-    if type(base) is not nn.Linear or not isinstance(dropout, nn.Identity):
+    base, dropouts = layer.get_base_layer(), layer.lora_dropout.values()
+    if type(base) is not nn.Linear or not all(isinstance(dropout, nn.Identity) for dropout in dropouts):
         return
-    a, b, scale = layer.lora_A["default"], layer.lora_B["default"], layer.scaling["default"]
 
     def forward(x: Tensor) -> Tensor:
-        out: Tensor = _function().apply(x, base, a.weight, b.weight, scale)
+        (name,) = layer.active_adapters
+        a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
+        out: Tensor = _function().apply(x, base, a, b, layer.scaling[name])
         return out
 
     layer.forward = forward
+
+
+def activate(layer: Any, name: str) -> None:
+    """Let an adapted layer compute with one of its adapters; all of them go on learning."""
+    layer.set_adapter(name)
+    for part in (layer.lora_A, layer.lora_B):
+        part.requires_grad_(True)  # peft freezes those that are not active
 
 
 @cache

@@ -21,12 +21,13 @@ from superalign.config import digest
 from superalign.distributed import Processes, together
 from superalign.errors import ConfigError
 from superalign.fit import Fit, Learned, Lesson, Report
+from superalign.fits._generative import sayings, speaker
 from superalign.fits._keep import moved
 from superalign.fits._stopping import EarlyStop, OracleEarlyStop, hold_out
 from superalign.label import Labels
 from superalign.learner import Learner, Training
 from superalign.model import Backbone, Model
-from superalign.network import Network, Readable, Reading, Trainee
+from superalign.network import Network, Peers, Readable, Reading, Trainee
 from superalign.objective import Objective
 from superalign.policy import Answers, Policy
 from superalign.reference import reference
@@ -47,10 +48,12 @@ class Body(NamedTuple):
     Args:
         backbone: what shall move requires gradients.
         acting: its modules that behave differently while learning (dropout).
+        turn: lets one of the peers that share the body compute with it, until another's turn.
     """
 
     backbone: Backbone
     acting: Sequence[nn.Module]
+    turn: Callable[[int], None] = lambda _: None
 
 
 class FineTune(Training, Fit, ABC):
@@ -65,6 +68,9 @@ class FineTune(Training, Fit, ABC):
     read: Literal["head", "policy"] = "head"
     """What is read: a head of its own (a class of Examples, a reward of each response), or the policy itself: how
     much more probable each response became than it was before learning."""
+    generative: Annotated[int, Field(ge=0)] = 0
+    """Epochs in which a language model first learns to say all the texts, whatever their labels; then its head learns
+    (Burns et al. 2023: before reward modelling)."""
     beta: Annotated[float, Field(gt=0)] = 0.1
     """Of a policy's implicit reward beta log(pi / reference): how dear it is to leave the reference."""
     keep: bool = False
@@ -76,18 +82,48 @@ class FineTune(Training, Fit, ABC):
         return self.stop == "oracle-early-stop"
 
     @abstractmethod
-    def body(self, model: Model) -> Body:
-        """Load the model; what shall move requires gradients."""
+    def body(self, model: Model, peers: int = 1) -> Body:
+        """Load the model for learners that share it; what shall move requires gradients."""
 
     def network(self, model: Model, outputs: int) -> Network:
         """Load the model with a zero head: an output a class, or 1 to score responses."""
-        body = self.body(model)
-        return Network(body.backbone, outputs, model.precision(), body.acting)
+        return self._network(self.body(model), model, outputs)
 
     def policy(self, model: Model, objective: Objective) -> Policy:
         """Load the model as a policy."""
-        body = self.body(model)
+        return self._policy(self.body(model), model, objective)
+
+    def _network(self, body: Body, model: Model, outputs: int) -> Network:
+        return Network(body.backbone, outputs, model.precision(), body.acting)
+
+    def _policy(self, body: Body, model: Model, objective: Objective) -> Policy:
         return Policy(body.backbone, model.precision(), objective, self.beta, body.acting)
+
+    @property
+    def tells_scores(self) -> bool:
+        """Tell that a head scores responses, and a policy, too."""
+        return True
+
+    def check(self, objective: Objective, task: Task | None) -> None:
+        """Refuse what needs a policy where a head is read, and the reverse; see Fit.check."""
+        if objective.wants_rewards != "none" and self.read != "policy":
+            why = "it is about what a policy says, and a head of its own is read"
+            raise ConfigError(f"{objective} takes in rewards", why=why, fix="read=policy")
+        if task is not None and not task.pairwise:
+            if self.read == "policy" and not _good_or_bad(task):
+                why = "its items are not comparisons, nor responses that are good or bad"
+                raise ConfigError(f"a policy cannot learn {task.name}", why=why, fix="read=head")
+            if self.read == "head" and objective.unpaired:
+                why = "this task asks for classes, not for the better of two responses"
+                fix = "read=policy, or a task of comparisons"
+                raise ConfigError(f"{objective} learns from responses", why=why, fix=fix)
+        if self.generative and (self.read == "policy" or objective.peers > 1):
+            why = "it prepares the body for the one head that learns next"
+            raise ConfigError(f"generative={self.generative} is for a head alone", why=why, fix="generative=0")
+        if self.keep and objective.peers > 1:
+            why = "what it learns is two learners, whose mean is no model of its own"
+            raise ConfigError(f"{objective} cannot be kept", why=why, fix="keep=false")
+        super().check(objective, task)
 
     def learn(
         self,
@@ -101,6 +137,8 @@ class FineTune(Training, Fit, ABC):
     ) -> list[Learned]:
         """Train a fresh network a lesson; see Fit.learn."""
         learned = []
+        for lesson in lessons:
+            self.check(lesson.objective, task)
         for lesson, asked in zip(lessons, predict, strict=True):
             helping = partial(_help, self, model, task, replace(lesson, oracle=None), asked, store.root)
             learned.append(together(helping, partial(self._learn, model, task, lesson, asked, store, report)))
@@ -126,18 +164,27 @@ class FineTune(Training, Fit, ABC):
                 early, labels = self._early_stop(task, lesson, taught)
                 observers.append(early)
             unpaired = lesson.objective.unpaired and task.pairwise
-            lines, given = (taught.one_by_one(), labels.one_by_one()) if unpaired else (taught, labels)
+            lines = taught
+            if isinstance(taught, Answers) and lesson.objective.wants_rewards != "none":
+                lines = replace(taught, rewards=labels.rewards)  # not where early stopping asks what it would predict
+            given = labels
+            if unpaired:
+                lines, given = lines.one_by_one(), labels.one_by_one()
             processes = self.spread(network)
+            said, spoken = self._speak(model, lesson, network, taught, processes, store, report)
             key = self._key(model, lesson, lines, [given, *(early.labels for early in observers)], processes)
             checkpoints = Checkpoints(store, key, processes, report)
             learner = Learner(network, lesson.objective, self, report, processes)
             if processes.rank:  # dropout differs from process to process; what is drawn before must not
                 torch.manual_seed(lesson.seed + PRIME * processes.rank)
-            facts = learner.train(lines, given, lesson.seed, observers, checkpoints)
+            facts = said | learner.train(lines, given, lesson.seed, observers, checkpoints)
             for early in observers:
                 facts |= early.restore(network)
-        probs = self._predict(network, test, len(asked), processes)
+        scores = self._predict(network, test, len(asked), processes)
+        probs = np.asarray(torch.from_numpy(scores).softmax(-1).numpy())
         checkpoints.clear()
+        if spoken:
+            spoken.clear()
         facts |= {
             "lr": self.lr,
             "stop": self.stop,
@@ -147,18 +194,40 @@ class FineTune(Training, Fit, ABC):
         }
         if processes.count > 1:
             facts["processes"] = processes.count
-        return Learned(probs, facts, moved(network) if self.keep else {})
+        worth = scores if task.pairwise else scores[:, 1:] if self.read == "policy" else None
+        return Learned(probs, facts, worth, moved(network) if self.keep else {})
+
+    def _speak(
+        self,
+        model: Model,
+        lesson: Lesson,
+        network: Trainee[Any],
+        taught: Readable,
+        processes: Processes,
+        store: Store,
+        report: Report,
+    ) -> tuple[dict[str, Any], Checkpoints | None]:
+        """Let the body learn to say the lesson's texts, if that is asked for; return facts, and its checkpoints."""
+        if not (self.generative and isinstance(network, Network) and isinstance(taught, Reading)):
+            return {}, None
+        answers, weights = sayings(taught)
+        policy, training = speaker(network), self.model_copy(update={"epochs": self.generative})
+        key = self._key(model, replace(lesson, objective=policy.objective), answers, [weights], processes)
+        checkpoints = Checkpoints(store, key, processes, report)
+        learner = Learner(policy, policy.objective, training, report, processes)
+        facts = learner.train(answers, weights, lesson.seed, (), checkpoints)
+        return {f"generative_{name}": facts[name] for name in ("tokens", "first_loss", "last_loss")}, checkpoints
 
     def _predict(self, network: Trainee[Any], test: Readable, n: int, processes: Processes) -> FloatArray:
-        """Return what is said of n items, float32 [n, k]; each process answers for some, unless all are needed."""
+        """Return the logits of n items, float32 [n, k]; each process answers for some, unless all are needed."""
         import torch
 
         rows = np.arange(n) if processes.sharded else np.arange(processes.rank, n, processes.count)
-        probs = np.zeros((n, network.classes), dtype=np.float32)
-        probs[rows] = network.probs(test, rows, self.microbatch_tokens)
+        scores = np.zeros((n, network.classes), dtype=np.float32)
+        scores[rows] = network.scores(test, rows, self.microbatch_tokens)
         if not processes.sharded:
-            processes.add_up([torch.from_numpy(probs)])
-        return probs
+            processes.add_up([torch.from_numpy(scores)])
+        return scores
 
     def _key(
         self, model: Model, lesson: Lesson, lines: Readable, labels: Sequence[Labels], processes: Processes
@@ -182,25 +251,18 @@ class FineTune(Training, Fit, ABC):
     ) -> tuple[Trainee[Any], Callable[[IntArray], Readable]]:
         """Return what learns, and how it reads items of the task."""
         if self.read == "policy":
-            policy = self.policy(model, objective)
-            return policy, lambda items: self._answers(model, policy, task, store, report, items)
-        if objective.unpaired and not task.pairwise:
-            why = "this task asks for classes, not for the better of two responses"
-            raise ConfigError(
-                f"{objective} learns from responses", why=why, fix="read=policy, or a task of comparisons"
-            )
-        network = self.network(model, outputs=1 if task.pairwise else len(task.classes))
-        return network, lambda items: Reading.of(task, items, network.backbone)
+            body = self.body(model, objective.peers)
+            policies = [self._policy(body, model, objective) for _ in range(objective.peers)]
+            return _side_by_side(policies, body), partial(self._answers, model, policies[0], task, store, report)
+        body, outputs = self.body(model, objective.peers), 1 if task.pairwise else len(task.classes)
+        networks = [self._network(body, model, outputs) for _ in range(objective.peers)]
+        return _side_by_side(networks, body), lambda items: Reading.of(task, items, body.backbone)
 
     def _answers(
         self, model: Model, policy: Policy, task: Task, store: Store, report: Report, items: IntArray
     ) -> Answers:
         """Return items as a policy reads them, with what it said of them before it learnt."""
-        if task.pairwise or (len(task.classes) == 2 and all(task.items[item].texts()[0].response for item in items)):
-            answers = Answers.of(task, items, policy.voice)
-        else:
-            why = "its items are not comparisons, nor responses that are good or bad"
-            raise ConfigError(f"a policy cannot learn {task.name}", why=why, fix="read=head")
+        answers = Answers.of(task, items, policy.voice)
         if not policy.objective.needs_reference:
             return answers
         processes = Processes.here()
@@ -226,6 +288,16 @@ class AgreedStop(EarlyStop):
 
     def _score(self, network: Trainee[Any]) -> tuple[float, float]:
         return Processes.here().told(super()._score(network))
+
+
+def _good_or_bad(task: Task) -> bool:
+    """Tell whether the items are responses, each of which is good or bad."""
+    return len(task.classes) == 2 and all(item.texts()[0].response for item in task.items)
+
+
+def _side_by_side(learners: Sequence[Trainee[Any]], body: Body) -> Trainee[Any]:
+    """Return peers on one body as one trainee, or the only learner."""
+    return Peers(learners, body.turn) if len(learners) > 1 else learners[0]
 
 
 def _help(fit: FineTune, model: Model, task: Task, lesson: Lesson, asked: IntArray, root: Path) -> None:

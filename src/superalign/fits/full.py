@@ -12,6 +12,8 @@ from superalign.fit import fits
 from superalign.fits._finetune import Body, FineTune
 from superalign.model import Model
 from superalign.network import Network, Trainee
+from superalign.objective import Objective
+from superalign.task import Task
 
 
 @fits.register("full")
@@ -28,7 +30,19 @@ class Full(FineTune):
     sharded: bool = False
     """Where several processes train together, each holds a part of the weights and of the optimizer's state (FSDP2)."""
 
-    def body(self, model: Model) -> Body:
+    def check(self, objective: Objective, task: Task | None) -> None:
+        """Refuse learners side by side; see Fit.check."""
+        if objective.peers > 1:
+            why = f"{objective} trains {objective.peers} learners, whose whole bodies would have to be held"
+            raise ConfigError(f"fit '{self.name}' trains no learners side by side", why=why, fix="fit=lora")
+        if self.sharded and self.generative:
+            why = (
+                "the head of a language model is its embedding, which is used outside of the layer that holds its shard"
+            )
+            raise ConfigError("sharded weights cannot learn to say texts", why=why, fix="generative=0")
+        super().check(objective, task)
+
+    def body(self, model: Model, peers: int = 1) -> Body:
         """Load the model in float32."""
         backbone = model.backbone("fp32")
         module: Any = backbone.module.requires_grad_(True)

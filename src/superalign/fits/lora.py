@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from superalign.errors import ConfigError, did_you_mean, require
 from superalign.fit import fits
-from superalign.fits._adapter import in_place
+from superalign.fits._adapter import activate, in_place
 from superalign.fits._finetune import Body, FineTune
 from superalign.model import Model
 
@@ -34,8 +35,8 @@ class Lora(FineTune):
     target: str = "all-linear"
     """Which layers get an adapter: all linear ones, or the ends of their names joined by + (`q_proj+v_proj`)."""
 
-    def body(self, model: Model) -> Body:
-        """Load the model, freeze it and add adapters."""
+    def body(self, model: Model, peers: int = 1) -> Body:
+        """Load the model, freeze it and add adapters: a set for each peer."""
         require("peft", "local")
         from peft import LoraConfig, inject_adapter_in_model
         from peft.tuners.lora import LoraLayer
@@ -50,17 +51,27 @@ class Lora(FineTune):
             target_modules=self._targets(list(linear)),
             fan_in_fan_out=any(linear.values()),
         )
-        inject_adapter_in_model(config, body)
+        names = [f"peer{number}" for number in range(peers)]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")  # the second set is meant
+            for name in names:
+                inject_adapter_in_model(config, body, name)
+        layers = [layer for layer in body.modules() if isinstance(layer, LoraLayer)]
         dropouts = []
-        for layer in body.modules():
-            if isinstance(layer, LoraLayer):
-                layer.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy of the input
-                dropouts += list(layer.lora_dropout.values())
-                in_place(layer)
+        for layer in layers:
+            layer.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy of the input
+            dropouts += list(layer.lora_dropout.values())
+            activate(layer, names[0])
+            in_place(layer)
         for parameter in body.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-        return Body(backbone, dropouts)
+
+        def turn(peer: int) -> None:
+            for layer in layers:
+                activate(layer, names[peer])
+
+        return Body(backbone, dropouts, turn)
 
     def _targets(self, names: list[str]) -> list[str]:
         if self.target == "all-linear":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,26 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+Groups = npt.NDArray[np.str_]
+START = 0.01  # spread of the weights that peers start from, on standardised features
+
+
+class Seat(NamedTuple):
+    """One learner of a batched problem.
+
+    Args:
+        trial: whose head it is a part of.
+        objective: the loss.
+        strength: of the penalty.
+        weight: float32 [n] of the items it sees.
+        rng: what a peer's beginning is drawn from; None for a learner of its own, which starts at zero.
+    """
+
+    trial: int
+    objective: Objective
+    strength: float
+    weight: FloatArray
+    rng: np.random.Generator | None
 
 
 @fits.register("probe")
@@ -32,6 +52,10 @@ class Probe(Fit):
     take full-batch Newton steps with the fixed curvature bound of Boehning (1992), times the objective's own. The
     regularisation is chosen on held-out labels of the learner's own kind (weak labels for a student), then the head
     is trained on all its items.
+
+    Peers (co-teaching) need something to differ by: each starts from small random weights of its own and sees a
+    bootstrap sample of the groups of its own, both drawn by the lesson's seed. Their prediction is the mean of their
+    probabilities. That is our reading: a convex problem would lead two networks of one sample to one solution.
 
     A Comparison's features are the difference of its two responses', without centring or bias, so that swapping the
     responses swaps the probabilities.
@@ -45,6 +69,16 @@ class Probe(Fit):
     """Strengths of the penalty l2/2 |w|^2 next to the mean loss, standardised features."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the groups whose labels choose among the strengths."""
+
+    def check(self, objective: Objective, task: Task | None) -> None:
+        """Refuse what is about single responses; see Fit.check."""
+        if objective.unpaired:
+            why = "a probe learns from the difference of two responses"
+            raise ConfigError(f"{objective} learns from single responses", why=why, fix="fit=lora")
+        if objective.wants_rewards != "none":
+            why = "it is about what a policy says, and a probe moves none"
+            raise ConfigError(f"{objective} takes in rewards", why=why, fix="fit=lora,read=policy")
+        super().check(objective, task)
 
     def learn(
         self,
@@ -60,44 +94,45 @@ class Probe(Fit):
         from superalign.models._torch import use_threads
 
         for lesson in lessons:
-            if lesson.objective.unpaired:
-                why = "a probe learns from the difference of two responses"
-                raise ConfigError(f"{lesson.objective} learns from single responses", why=why, fix="fit=lora")
+            self.check(lesson.objective, task)
         use_threads()
         x = item_features(model, task, store, report)
         groups = np.array(task.groups())
         heads = solve(self, x, groups, lessons, pairwise=task.pairwise)
         return [
-            Learned(head.predict(x[rows]), head.facts, {"weight": head.weight.T, "bias": head.bias})
+            Learned(head.predict(x[rows]), head.facts, kept=head.kept)
             for head, rows in zip(heads, predict, strict=True)
         ]
 
 
 class Head:
-    """A trained probe.
+    """A trained probe, or several peers whose mean probability counts.
 
     Args:
-        weight: [d, c] on raw features, c = classes, or 1 for two classes: the log-odds of the second.
-        bias: [c].
+        weight: [p, d, c] on raw features: p peers, c = classes, or 1 for two classes: the log-odds of the second.
+        bias: [p, c].
         facts: what the training decided.
     """
 
     def __init__(self, weight: FloatArray, bias: FloatArray, facts: dict[str, float | int | str]) -> None:
         self.weight, self.bias, self.facts = weight, bias, facts
 
+    @property
+    def kept(self) -> dict[str, FloatArray]:
+        """Weight [c, d] and bias [c] of a head alone; the mean of peers is no linear head."""
+        return {"weight": self.weight[0].T, "bias": self.bias[0]} if len(self.weight) == 1 else {}
+
     def predict(self, x: FloatArray) -> FloatArray:
         """Return class probabilities, float32 [n, k], of features [n, d]."""
-        z = x.astype(np.float64) @ self.weight + self.bias
-        if z.shape[1] == 1:
-            z = np.concatenate([-z / 2, z / 2], axis=1)
-        z -= z.max(1, keepdims=True)
+        z = x.astype(np.float64) @ self.weight + self.bias[:, None]
+        if z.shape[2] == 1:
+            z = np.concatenate([-z / 2, z / 2], axis=2)
+        z -= z.max(2, keepdims=True)
         p = np.exp(z)
-        return np.asarray(p / p.sum(1, keepdims=True), dtype=np.float32)
+        return np.asarray((p / p.sum(2, keepdims=True)).mean(0), dtype=np.float32)
 
 
-def solve(
-    probe: Probe, x: FloatArray, groups: npt.NDArray[np.str_], lessons: Sequence[Lesson], *, pairwise: bool
-) -> list[Head]:
+def solve(probe: Probe, x: FloatArray, groups: Groups, lessons: Sequence[Lesson], *, pairwise: bool) -> list[Head]:
     """Choose the regularisation of every lesson on held-out labels, then train its head on all its items."""
     if not np.isfinite(x).all():
         rows = np.flatnonzero(~np.isfinite(x).all(1))
@@ -106,7 +141,7 @@ def solve(
     strengths = list(probe.l2)
     if len(strengths) > 1:
         trials = [(lesson, rows, l2) for lesson, rows in zip(lessons, kept, strict=True) for l2 in strengths]
-        tried = _train(probe, x, trials, pairwise=pairwise)
+        tried = _train(probe, x, groups, trials, pairwise=pairwise)
         best = []
         for number, (lesson, rows) in enumerate(zip(lessons, held, strict=True)):
             mine = tried[number * len(strengths) : (number + 1) * len(strengths)]
@@ -115,10 +150,10 @@ def solve(
     else:
         best = strengths * len(lessons)
     final = [(lesson, np.arange(len(lesson.items)), l2) for lesson, l2 in zip(lessons, best, strict=True)]
-    return _train(probe, x, final, pairwise=pairwise)
+    return _train(probe, x, groups, final, pairwise=pairwise)
 
 
-def _hold_out(lesson: Lesson, groups: npt.NDArray[np.str_], share: float) -> tuple[IntArray, IntArray]:
+def _hold_out(lesson: Lesson, groups: Groups, share: float) -> tuple[IntArray, IntArray]:
     """Split a lesson's rows by group into those trained on and those held out."""
     mine = groups[lesson.items]
     names = np.unique(mine)
@@ -137,20 +172,45 @@ def _score(head: Head, x: FloatArray, lesson: Lesson, rows: IntArray) -> float:
     return float(weight @ each / max(weight.sum(), 1e-12))
 
 
-def _train(probe: Probe, x: FloatArray, trials: list[tuple[Lesson, IntArray, float]], *, pairwise: bool) -> list[Head]:
+def _train(
+    probe: Probe, x: FloatArray, groups: Groups, trials: list[tuple[Lesson, IntArray, float]], *, pairwise: bool
+) -> list[Head]:
     """Train one head a trial (lesson, its rows to use, strength); trials on the same rows share one problem."""
     problems: dict[bytes, list[int]] = {}
     for number, (lesson, rows, _) in enumerate(trials):
         problems.setdefault(lesson.items[rows].tobytes(), []).append(number)
     heads: list[Head | None] = [None] * len(trials)
     for numbers in problems.values():
-        for number, head in zip(numbers, _solve_shared(probe, x, [trials[n] for n in numbers], pairwise), strict=True):
+        solved = _solve_shared(probe, x, groups, [trials[n] for n in numbers], pairwise)
+        for number, head in zip(numbers, solved, strict=True):
             heads[number] = head
     return [head for head in heads if head is not None]
 
 
+def _seats(groups: Groups, trials: list[tuple[Lesson, IntArray, float]]) -> list[Seat]:
+    """Return what each learner of each trial starts from and sees, the peers of a trial side by side."""
+    seats = []
+    for number, (lesson, rows, strength) in enumerate(trials):
+        weight = lesson.labels.weight[rows]
+        if lesson.objective.peers == 1:
+            seats.append(Seat(number, lesson.objective, strength, weight, None))
+            continue
+        for peer in range(lesson.objective.peers):
+            rng = np.random.default_rng([lesson.seed, peer])
+            drawn = weight * _bootstrap(groups[lesson.items[rows]], weight, rng)
+            seats.append(Seat(number, lesson.objective, strength, drawn, rng))
+    return seats
+
+
+def _bootstrap(groups: Groups, weight: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return how often each item is in a sample, as large as they are many, of the groups that have any weight."""
+    names, which = np.unique(groups, return_inverse=True)
+    present = np.bincount(which, weights=weight > 0, minlength=len(names)) > 0
+    return np.asarray(rng.multinomial(present.sum(), present / present.sum())[which], dtype=np.float32)
+
+
 def _solve_shared(
-    probe: Probe, x: FloatArray, trials: list[tuple[Lesson, IntArray, float]], pairwise: bool
+    probe: Probe, x: FloatArray, groups: Groups, trials: list[tuple[Lesson, IntArray, float]], pairwise: bool
 ) -> list[Head]:
     """Train heads that share their training items: logits of all of them are one matrix product a step."""
     import torch
@@ -164,22 +224,28 @@ def _solve_shared(
     z = (raw - mean) / scale  # [n, d]
 
     columns, bound = (1, 0.25) if k == 2 else (k, 0.5)  # bound: of the Hessian of cross-entropy in the scores
-    labels = torch.stack([torch.from_numpy(lesson.labels.probs[rows]) for lesson, rows, _ in trials])  # [m, n, k]
-    weight = torch.stack([torch.from_numpy(lesson.labels.weight[rows]) for lesson, rows, _ in trials])  # [m, n]
+    seats = _seats(groups, trials)
+    labels = torch.stack([torch.from_numpy(trials[seat.trial][0].labels.probs[rows]) for seat in seats])  # [m, n, k]
+    weight = torch.stack([torch.from_numpy(seat.weight) for seat in seats])  # [m, n]
     weight = weight / weight.sum(1, keepdim=True)
-    objectives = _by_objective([lesson.objective for lesson, _, _ in trials])
-    bounds = torch.tensor([bound * lesson.objective.curvature for lesson, _, _ in trials])  # [m]
-    steps = _newton_steps(z, (bounds * weight.max()).tolist(), [strength for _, _, strength in trials])
+    objectives = _by_objective([seat.objective for seat in seats])
+    drawn = torch.tensor([seat.rng is not None for seat in seats])  # their largest weights would slow the others down
+    heaviest = torch.where(drawn, (weight * drawn[:, None]).max(), (weight * ~drawn[:, None]).max())  # [m]
+    bounds = torch.tensor([bound * seat.objective.curvature for seat in seats])  # [m]
+    steps = _newton_steps(z, (bounds * heaviest).tolist(), [seat.strength for seat in seats])
 
-    w = torch.zeros(z.shape[1], len(trials), columns)  # [d, m, c]
-    b = torch.zeros(len(trials), columns)
+    w = torch.zeros(z.shape[1], len(seats), columns)  # [d, m, c]
+    for number, seat in enumerate(seats):
+        if seat.rng is not None:
+            w[:, number] = torch.from_numpy(seat.rng.normal(0, START, (len(w), columns)).astype(np.float32))
+    b = torch.zeros(len(seats), columns)
     for number in range(probe.steps):
-        flat = (z @ w.flatten(1)).view(n, len(trials), columns)
+        flat = (z @ w.flatten(1)).view(n, len(seats), columns)
         scores = (flat.transpose(0, 1) + b[:, None]).contiguous().requires_grad_()  # [m, n, c]
         logits = torch.cat([-scores / 2, scores / 2], -1) if k == 2 else scores
         losses = []
         for objective, which in objectives:
-            said, given, share = logits[which], labels[which], weight[which]
+            said, given, share = (_peers_apart(all_of[which], objective) for all_of in (logits, labels, weight))
             context = objective.batch_context(said.detach(), given, share)
             losses.append((share * objective(said, given, progress=number / probe.steps, context=context)).sum())
         (gradient,) = torch.autograd.grad(torch.stack(losses).sum(), scores)
@@ -191,6 +257,11 @@ def _solve_shared(
         if not pairwise:
             b = b - gradient.sum(1) / bounds[:, None]
     return _heads(w.transpose(0, 1), b, mean, scale, trials)
+
+
+def _peers_apart(values: Tensor, objective: Objective) -> Tensor:
+    """Return [m, ...] as [m / peers, peers, ...], or as it is where there are none."""
+    return values if objective.peers == 1 else values.view(-1, objective.peers, *values.shape[1:])
 
 
 def _newton_steps(z: Tensor, bounds: list[float], strengths: list[float]) -> list[tuple[float, list[int], Tensor]]:
@@ -221,16 +292,19 @@ def _by_objective(each: list[Objective]) -> list[tuple[Objective, list[int]]]:
 def _heads(
     w: Tensor, b: Tensor, mean: Tensor, scale: Tensor, trials: list[tuple[Lesson, IntArray, float]]
 ) -> list[Head]:
-    """Turn weights [m, d, c] on standardised features into weights on raw ones."""
+    """Turn weights [m, d, c] on standardised features into weights on raw ones; peers share a head."""
     import torch
 
     raw = w.double() / scale.double()[:, None]
     bias = b.double() - torch.einsum("d,mdc->mc", mean.double(), raw)
+    peers = [lesson.objective.peers for lesson, _, _ in trials]
     return [
         Head(
-            raw[number].numpy(),
-            bias[number].numpy(),
+            weights.numpy(),
+            biases.numpy(),
             {"l2": strength, "items": len(rows), "objective": str(lesson.objective)},
         )
-        for number, (lesson, rows, strength) in enumerate(trials)
+        for weights, biases, (lesson, rows, strength) in zip(
+            torch.split(raw, peers), torch.split(bias, peers), trials, strict=True
+        )
     ]

@@ -52,6 +52,11 @@ class Weighted(Objective, ABC):
         return self.base.needs_batch
 
     @property
+    def looks_back(self) -> int:
+        """Return over how many items the base looks."""
+        return self.base.looks_back
+
+    @property
     def wants_noise(self) -> bool:
         """Tell whether the base must know the noise."""
         return self.base.wants_noise

@@ -14,7 +14,7 @@ from superalign.fits.probe import Probe
 from superalign.job import Job
 from superalign.model import Model
 from superalign.objective import Objective
-from superalign.steps import cache_features, filter_labels, label, learn, read_gold, read_items, stack
+from superalign.steps import cache_features, check, filter_labels, label, learn, read_gold, read_items, stack
 from superalign.task import Shares, TaskSource
 from superalign.teaching import ask
 
@@ -75,6 +75,11 @@ class Jobs:
     def asked(self, template: str) -> Job:
         """Return the task's items, each put into a prompt template."""
         return self.items if template == PLAIN else Job(ask, {"template": template}, {"items": self.items}, "ask")
+
+    def check(self, taught: Iterable[tuple[Fit, Objective]]) -> Job:
+        """Return the job that refuses what cannot be learnt from these items, before anything is trained."""
+        params = {"taught": [[fit.spec(), objective.spec()] for fit, objective in taught]}
+        return Job(check, params, {"items": self.items}, "see what can be learnt")
 
     def features(self, model: Model, layers: Iterable[int], template: str = PLAIN) -> Job:
         """Return the job that computes features of some layers in one pass."""

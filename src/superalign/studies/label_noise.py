@@ -40,12 +40,14 @@ class LabelNoisePlan(Plan):
 
     items: Job
     gold: Job
+    checked: Job
     features: Job | None
     cells: list[NoiseCell]
 
     def jobs(self) -> Iterator[Job]:
         """Yield features first, so that progress shows the slow part early; then learners."""
         yield self.items
+        yield self.checked
         if self.features is not None:
             yield self.features
         yield from (cell.job for cell in self.cells)
@@ -122,6 +124,15 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
             self._at(rate)
         return self
 
+    @model_validator(mode="after")
+    def _teachable(self) -> LabelNoise:
+        for method in self.methods:
+            self.fit.check(method, None)
+            if method.wants_rewards == "supervisor":
+                why = "noise says which response is preferred, and not what each is worth"
+                raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix="run weak-to-strong")
+        return self
+
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the model if it is not here yet."""
         self.task.fingerprint()
@@ -153,7 +164,8 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
         ]
         methods = list(dict.fromkeys(cell.method for cell in cells))
         cells.sort(key=lambda cell: methods.index(cell.method))
-        return LabelNoisePlan(jobs.items, jobs.gold, features, cells)
+        checked = jobs.check((self.fit, method) for method in self.methods)
+        return LabelNoisePlan(jobs.items, jobs.gold, checked, features, cells)
 
     def conclude(self, plan: LabelNoisePlan, fetch: Fetch, conduct: Conduct) -> LabelNoiseResult:
         """Score every learner on the test part."""

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from superalign.ensemble import EnsembleChoice, JointEnsemble
 from superalign.ensembles.mean import Mean
+from superalign.errors import ConfigError
 from superalign.evaluation import Cell, WeakToStrongEvidence, evaluate
 from superalign.filter import FilterChoice
 from superalign.fit import Fit, FitChoice
@@ -42,10 +43,12 @@ class WeakToStrongPlan(Plan):
     features: dict[str, Job]
     cells: list[Cell]
     layers: dict[int, list[Cell]]
+    checked: Job
 
     def jobs(self) -> Iterator[Job]:
         """Yield features first, so that progress shows the slow part early; then learners."""
         yield self.items
+        yield self.checked
         yield from self.features.values()
         yield from (cell.job for cell in self.cells)
         yield from (cell.job for cells in self.layers.values() for cell in cells)
@@ -84,6 +87,16 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     """Proportions of the supervise, transfer and test parts, by group of related items."""
     sweep: Annotated[int, Field(ge=0)] = 8
     """How many layers of the strong model are probed for the accuracy-by-layer figure; 0 for none."""
+
+    @model_validator(mode="after")
+    def _teachable(self) -> WeakToStrong:
+        for fit, method in self._taught:
+            fit.check(method, None)
+            if method.wants_rewards == "supervisor" and not self.weak_fit.tells_scores:
+                why = f"weak_fit {self.weak_fit} does not judge responses one by one"
+                fix = "weak_fit=lora,read=policy"
+                raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix=fix)
+        return self
 
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
@@ -132,6 +145,7 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
             features,
             [*supervisors, *cells],
             {layer: taught(self.strong.at_layer(layer), Probe(), [naive, ceiling]) for layer in self._swept()},
+            jobs.check(self._taught),
         )
 
     def _supervisors(self, jobs: Jobs, truth: Job, features: dict[str, Job]) -> list[Cell]:
@@ -191,6 +205,10 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
             [f"oracle early stop: {fit} chose its stopping point by ground truth" for fit in oracles],
         )
         return evaluate(evidence, fetch, conduct)
+
+    @property
+    def _taught(self) -> list[tuple[Fit, Objective]]:
+        return [(self.weak_fit, NAIVE), *((self.fit, method) for method in (NAIVE, *self.methods))]
 
     def _models(self) -> dict[str, Model]:
         """Return every model by its role."""

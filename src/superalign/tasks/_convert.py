@@ -86,7 +86,7 @@ class Converter:
         chosen, rejected = self.layout.bodies
         prompt = joined(values, self.layout.prompt) if self.layout.prompt else ""
         prompt, good, bad = split_pair(values.get(chosen), values.get(rejected), self.layout.bodies, prompt)
-        yield compare(frame, prompt, (good, bad), 0)
+        yield compare(frame, prompt, (good, bad), 0, self._rewards(values))
 
     def _preference(self, values: Values, frame: Frame) -> Labelled:
         first, second = self.layout.bodies
@@ -94,7 +94,7 @@ class Converter:
         responses = (read_text(values.get(first), first), read_text(values.get(second), second))
         label = self.layout.label
         better = preferred(values.get(label), self.layout.bodies, self.layout.first_is_zero, label)
-        yield compare(frame, prompt, responses, better)
+        yield compare(frame, prompt, responses, better, self._rewards(values))
 
     def _choice(self, values: Values, frame: Frame) -> Labelled:
         prompt = joined(values, self.layout.prompt)
@@ -109,6 +109,12 @@ class Converter:
             text = choices.texts[index]
             item = Example(f"{frame.id}/{index}", prompt, text, frame.group_of(prompt), frame.tags)
             yield item, int(index == right)
+
+    def _rewards(self, values: Values) -> tuple[float, float] | None:
+        if not self.layout.rewards:
+            return None
+        first, second = (_number(values.get(column), column) for column in self.layout.rewards)
+        return first, second
 
     def _id(self, values: Values, where: str) -> str:
         value = values.get(self.layout.id) if self.layout.id else None
@@ -139,7 +145,9 @@ class Converter:
         return column, tag
 
 
-def compare(frame: Frame, prompt: str, responses: tuple[str, str], better: int) -> tuple[Comparison, int]:
+def compare(
+    frame: Frame, prompt: str, responses: tuple[str, str], better: int, rewards: tuple[float, float] | None = None
+) -> tuple[Comparison, int]:
     """Return a Comparison whose order is decided by a hash of its texts, and the index of the better response there.
 
     Raises:
@@ -151,7 +159,9 @@ def compare(frame: Frame, prompt: str, responses: tuple[str, str], better: int) 
         raise BadRowError("the two responses are identical")
     first, second = sorted(responses)
     ordered = (second, first) if _draw(prompt, first, second) % 2 else (first, second)
-    item = Comparison(frame.id, prompt, ordered, frame.group_of(prompt, first), frame.tags)
+    if rewards and ordered != responses:
+        rewards = rewards[1], rewards[0]
+    item = Comparison(frame.id, prompt, ordered, frame.group_of(prompt, first), frame.tags, rewards)
     return item, ordered.index(responses[better])
 
 
@@ -193,6 +203,16 @@ def _tag(value: Any) -> Tag | None:
     except ValueError:
         return value.strip()
     return number if math.isfinite(number) else None
+
+
+def _number(value: Any, column: str) -> float:
+    try:
+        number = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not math.isfinite(number):
+        raise BadRowError(f"'{column}' is not a number")
+    return number
 
 
 def _draw(*texts: str) -> int:

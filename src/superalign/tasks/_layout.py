@@ -22,6 +22,7 @@ class Layout:
         prompt: columns joined into the prompt; may be empty for a pair.
         bodies: the response column, or the two of a pair or preference, or the column of choices.
         named_tags: tags the user asked for.
+        rewards: columns of numbers, of the two bodies.
         first_is_zero: whether a preference counts from 0; from 1, 0 is a tie.
     """
 
@@ -34,11 +35,12 @@ class Layout:
     part: str | None = None
     tags: Columns = ()
     named_tags: Columns = ()
+    rewards: Columns = ()
     first_is_zero: bool = True
 
     def needed(self) -> list[str]:
         """Return the columns without which no row can be read."""
-        return [name for name in (*self.prompt, *self.bodies, self.label, self.group, self.part) if name]
+        return [name for name in (*self.prompt, *self.bodies, *self.rewards, self.label, self.group, self.part) if name]
 
 
 def check_columns(layout: Layout, sample: Sequence[Values], where: str) -> None:

@@ -47,7 +47,10 @@ class _Recogniser:
     def layout(self) -> Layout:
         self._check_named()
         kind, prompt, bodies, label = self._pair() or self._preference() or self._choice() or self._classes()
-        taken = {*prompt, *bodies, label}
+        if self.settings.rewards and kind not in ("pair", "preference"):
+            why = "'rewards' are of two responses"
+            raise DataError("these rows hold no two responses to compare", where=self.where, why=why)
+        taken = {*prompt, *bodies, label, *(self.settings.rewards or ())}
         free = [name for name in (*GROUPS, *IDS, *TAGS) if self.by_name.get(name) not in taken]
         named = self.settings.difficulty or ()
         automatic = self._known(name for name in TAGS if name in free)
@@ -61,13 +64,14 @@ class _Recogniser:
             part=self.settings.part or self._first(("part",)),
             tags=tuple(dict.fromkeys((*named, *automatic))),
             named_tags=named,
+            rewards=self.settings.rewards or (),
             first_is_zero=kind != "preference" or not self._counts_from_one(label),
         )
 
     def _check_named(self) -> None:
         s = self.settings
         single = (s.response, s.label, s.chosen, s.rejected, s.choices, s.group, s.id, s.part)
-        several = [name for names in (s.text, s.prompt, s.responses, s.difficulty) for name in names or ()]
+        several = [name for names in (s.text, s.prompt, s.responses, s.rewards, s.difficulty) for name in names or ()]
         for name in (*single, *several):
             if name is not None and name not in self.columns:
                 raise no_column(name, self.columns, self.where)

@@ -35,6 +35,9 @@ class Tabular(TaskSource):
     """Column of the other response."""
     responses: Names | None = None
     """Two columns of responses, of which `label` names the better one (`response1+response2`)."""
+    rewards: Names | None = None
+    """Two columns of numbers: what other aims make of the chosen and the rejected response (or of the two of
+    `responses`), for objectives that weigh aims (`modpo`)."""
     choices: str | None = None
     """Column with a list of choices, of which `label` names the right one; one wrong one is taken beside it."""
     group: str | None = None
@@ -64,6 +67,8 @@ class Tabular(TaskSource):
             raise ConfigError("'text' stands alone; a 'prompt' goes with a 'response'")
         if self.responses and len(self.responses) != 2:
             raise ConfigError(f"'responses' takes two columns, not {len(self.responses)}")
+        if self.rewards and len(self.rewards) != 2:
+            raise ConfigError(f"'rewards' takes two columns, not {len(self.rewards)}")
         if self.block and self.group:
             raise ConfigError("'block' and 'group' both say which rows are related: give one")
         kinds = [name for name in ("chosen", "responses", "choices") if getattr(self, name)]

@@ -1,0 +1,154 @@
+"""Every objective on every suitable set: taught by a weak model, and by the truth with known noise in it.
+
+    python benchmarks/objectives.py --data ../shared/data --limit 1000 --out docs
+    python benchmarks/objectives.py --data ../shared/data --part weak --methods naive logconf
+
+Nothing is picked: all registered objectives that can learn a set do, with their defaults, as probes (on comparisons:
+reward heads); sets that cannot be used are listed with the reason. Five seeds; intervals and tests are those of the
+studies `weak-to-strong` and `label-noise`. Writes objectives.csv, with every figure, and objectives.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import _objectives_page as page
+from _measure import Row, set_options
+from _sets import SETS, spec
+
+from superalign import SuperalignError, WeakToStrong, run
+from superalign.display import Plain
+from superalign.fits.probe import Probe
+from superalign.objective import objectives
+from superalign.result import PGR, Interval, PairedTest
+from superalign.studies.label_noise import LabelNoise
+from superalign.task import Task, tasks
+
+NOISES = ("symmetric", "class-dependent", "instance-dependent")
+RATES = (0.0, 0.1, 0.2, 0.3, 0.4)
+SLOW = 20  # classes from which the noise part takes hours, and is left out
+
+
+def main() -> None:
+    """Run every set and write the table and the page."""
+    options = set_options(__doc__, limit=1000)
+    options.add_argument("--part", choices=["weak", "noise", "all"], default="all")
+    options.add_argument("--methods", nargs="*", help="objectives (default: all)")
+    options.add_argument("--weak", default="embedded:minilm")
+    options.add_argument("--strong", default="embedded:smollm2")
+    options.add_argument("--out", type=Path, help="folder for objectives.csv and objectives.md")
+    asked = options.parse_args()
+    rows, refused = list[Row](), list[Row]()
+    for name in asked.only or ["facts", *SETS]:
+        task = spec(name, asked.data, asked.limit)
+        try:
+            loaded = tasks.build(task).load().task
+            methods = suitable(loaded, asked.methods or objectives.names())
+            found = list(weak_to_strong(task, methods, asked.weak, asked.strong)) if asked.part != "noise" else []
+            if asked.part != "weak" and len(loaded.classes) < SLOW:
+                for noise in NOISES:
+                    found += label_noise(task, methods, asked.strong, noise)
+        except SuperalignError as error:
+            refused.append({"set": name, "why": str(error).splitlines()[0]})
+            continue
+        rows += [{"set": name, "kind": "pairs" if loaded.pairwise else "classes", **row} for row in found]
+        print(f"{name}: {len(methods)} objectives, {len(found)} rows", file=sys.stderr, flush=True)
+        if asked.out:
+            write_csv(asked.out / "objectives.csv", rows)
+    text = page.written(rows, refused, asked.limit, f"{asked.weak} and {asked.strong}")
+    if asked.out:
+        (asked.out / "objectives.md").write_text(text)
+    else:
+        print(text)
+
+
+def suitable(task: Task, names: Sequence[str]) -> list[str]:
+    """Return the objectives by which a probe can learn the task, cross-entropy first."""
+    found = []
+    for name in names:
+        try:
+            Probe().check(objectives.build(name), task)
+        except SuperalignError:
+            continue
+        found.append(name)
+    return sorted(found, key=lambda name: name != "naive")
+
+
+def weak_to_strong(task: str, methods: Sequence[str], weak: str, strong: str) -> Iterator[Row]:
+    """Yield the supervisor, every student, the ceiling and the control."""
+    study = WeakToStrong(weak=weak, strong=strong, task=task, methods=tuple(methods), sweep=0)
+    result = run(study, listen=Plain(sys.stderr))
+    pgr = {one.method: one for one in result.pgr}
+    tests = {one.a: one for one in result.tests if one.b == "naive"} | {
+        one.b: turned(one) for one in result.tests if one.a == "naive" and one.b != "weak"
+    }
+    for one in result.summary:
+        student = one.role == "student"
+        yield {
+            "part": "weak",
+            "role": one.role,
+            "method": one.method,
+            "rate": None,
+            "n": one.n,
+            **bounds("accuracy", one.accuracy),
+            **recovered(pgr[one.method] if student else None),
+            **against(tests.get(one.method) if student else None),
+        }
+
+
+def label_noise(task: str, methods: Sequence[str], model: str, noise: str) -> Iterator[Row]:
+    """Yield every method at every rate."""
+    study = LabelNoise(model=model, task=task, noise=noise, rates=RATES, methods=tuple(methods))
+    result = run(study, listen=Plain(sys.stderr))
+    tests = {(one.a, one.rate): one for one in result.tests}
+    for one in result.summary:
+        yield {
+            "part": noise,
+            "role": "student",
+            "method": one.method,
+            "rate": one.rate,
+            "n": one.n,
+            **bounds("accuracy", one.accuracy),
+            **recovered(None),
+            **against(tests.get((one.method, one.rate))),
+        }
+
+
+def turned(test: PairedTest) -> PairedTest:
+    """Return the same test seen from the other side."""
+    d = test.difference
+    difference = Interval(value=-d.value, low=-d.high, high=-d.low)
+    return test.model_copy(update={"a": test.b, "b": test.a, "difference": difference})
+
+
+def bounds(name: str, interval: Interval | None) -> Row:
+    """Return a figure and its interval."""
+    values = (interval.value, interval.low, interval.high) if interval else (None, None, None)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+
+
+def recovered(pgr: PGR | None) -> Row:
+    """Return the share of the gap that was recovered, or why none is given."""
+    return {**bounds("pgr", pgr.pooled if pgr else None), "pgr_refused": (pgr.reason or "") if pgr else ""}
+
+
+def against(test: PairedTest | None) -> Row:
+    """Return the difference to cross-entropy on the same items."""
+    p = {"p": test.p, "p_holm": test.p_holm} if test else {"p": None, "p_holm": None}
+    return {**bounds("difference", test.difference if test else None), **p}
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write every figure with five decimals."""
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        table.writeheader()
+        for row in rows:
+            table.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+if __name__ == "__main__":
+    main()
