@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+ADAPTER = "default"  # peft's own name of an adapter, which its files leave out
+
+
 def in_place(layer: Any) -> None:
     """Let an adapted linear layer of peft add its active adapter in place; what it computes stays the same.
 

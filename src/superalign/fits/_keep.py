@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from superalign.checkpoint import gathered
+from superalign.fits._adapter import ADAPTER
 from superalign.network import Network, Trainee
 from superalign.policy import Policy
 from superalign.store import Array
@@ -36,4 +37,4 @@ def moved(network: Trainee[Any]) -> dict[str, Array]:
 
 
 def _saved(name: str) -> str:
-    return f"{PEFT}{name.replace('.default.', '.')}" if ".lora_" in name else name
+    return f"{PEFT}{name.replace(f'.{ADAPTER}.', '.')}" if ".lora_" in name else name

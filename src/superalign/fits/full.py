@@ -9,6 +9,7 @@ from pydantic import Field
 from superalign.distributed import Processes, shard
 from superalign.errors import ConfigError, ModelError
 from superalign.fit import fits
+from superalign.fits._base import release
 from superalign.fits._finetune import Body, FineTune
 from superalign.model import Model
 from superalign.network import Network, Trainee
@@ -44,6 +45,7 @@ class Full(FineTune):
 
     def body(self, model: Model, peers: int = 1) -> Body:
         """Load the model in float32."""
+        release()
         backbone = model.backbone("fp32")
         module: Any = backbone.module.requires_grad_(True)
         acting = []

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from superalign.errors import ConfigError, did_you_mean, require
 from superalign.fit import fits
-from superalign.fits._adapter import activate, in_place
+from superalign.fits._adapter import ADAPTER, activate, in_place
+from superalign.fits._base import borrow
 from superalign.fits._finetune import Body, FineTune
 from superalign.model import Model
 
@@ -36,13 +37,13 @@ class Lora(FineTune):
     """Which layers get an adapter: all linear ones, or the ends of their names joined by + (`q_proj+v_proj`)."""
 
     def body(self, model: Model, peers: int = 1) -> Body:
-        """Load the model, freeze it and add adapters: a set for each peer."""
+        """Take the model, frozen, and add adapters: a set for each peer."""
         require("peft", "local")
         from peft import LoraConfig, inject_adapter_in_model
         from peft.tuners.lora import LoraLayer
 
-        backbone = model.backbone(model.precision())
-        body = backbone.module.requires_grad_(False)
+        backbone = borrow(model)
+        body = backbone.module
         linear = _linear_layers(body)
         config = LoraConfig(
             r=self.rank,
@@ -51,7 +52,7 @@ class Lora(FineTune):
             target_modules=self._targets(list(linear)),
             fan_in_fan_out=any(linear.values()),
         )
-        names = [f"peer{number}" for number in range(peers)]
+        names = [ADAPTER, *(f"peer{number}" for number in range(1, peers))]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config`")  # the second set is meant
             for name in names:
