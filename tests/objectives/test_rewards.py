@@ -104,7 +104,7 @@ def test_the_gradient_of_a_step_is_that_of_the_formula_however_it_is_cut(tiny: T
     gap = shift - torch.from_numpy(rewards)
     given_q, weight = torch.from_numpy(labels.probs), torch.from_numpy(labels.weight)
     if spec == "wspo":
-        each = (given_q * gap.square() / torch.from_numpy(answers.sizes)).sum(1)
+        each = (given_q * gap.square() / torch.from_numpy(answers.written)).sum(1)
     else:
         z = (gap[:, 1] - gap[:, 0]) / 0.6
         each = -(given_q[:, 1] * z.sigmoid().log() + given_q[:, 0] * (-z).sigmoid().log())

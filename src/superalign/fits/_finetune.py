@@ -163,13 +163,7 @@ class FineTune(Training, Fit, ABC):
             if self.stop != "never":
                 early, labels = self._early_stop(task, lesson, taught)
                 observers.append(early)
-            unpaired = lesson.objective.unpaired and task.pairwise
-            lines = taught
-            if isinstance(taught, Answers) and lesson.objective.wants_rewards != "none":
-                lines = replace(taught, rewards=labels.rewards)  # not where early stopping asks what it would predict
-            given = labels
-            if unpaired:
-                lines, given = lines.one_by_one(), labels.one_by_one()
+            lines, given = _as_taken(lesson.objective, task, taught, labels)
             processes = self.spread(network)
             said, spoken = self._speak(model, lesson, network, taught, processes, store, report)
             key = self._key(model, lesson, lines, [given, *(early.labels for early in observers)], processes)
@@ -293,6 +287,15 @@ class AgreedStop(EarlyStop):
 def _good_or_bad(task: Task) -> bool:
     """Tell whether the items are responses, each of which is good or bad."""
     return len(task.classes) == 2 and all(item.texts()[0].response for item in task.items)
+
+
+def _as_taken(objective: Objective, task: Task, taught: Readable, labels: Labels) -> tuple[Readable, Labels]:
+    """Return items and labels as the objective takes them: with rewards, or response by response."""
+    if isinstance(taught, Answers) and objective.wants_rewards != "none":
+        taught = replace(taught, rewards=labels.rewards)  # not where early stopping asks what it would predict
+    if objective.unpaired and task.pairwise:
+        return taught.one_by_one(), labels.one_by_one()
+    return taught, labels
 
 
 def _side_by_side(learners: Sequence[Trainee[Any]], body: Body) -> Trainee[Any]:
