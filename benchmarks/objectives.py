@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import _objectives_page as page
-from _measure import Row, set_options
+from _measure import Row, set_options, write
 from _sets import SETS, spec
 
 from superalign import SuperalignError, WeakToStrong, run
@@ -58,6 +58,7 @@ def main() -> None:
         print(f"{name}: {len(methods)} objectives, {len(found)} rows", file=sys.stderr, flush=True)
         if asked.out:
             write_csv(asked.out / "objectives.csv", rows)
+        write(asked.json, {"rows": rows, "refused": refused})
     text = page.written(rows, refused, asked.limit, f"{asked.weak} and {asked.strong}")
     if asked.out:
         (asked.out / "objectives.md").write_text(text)

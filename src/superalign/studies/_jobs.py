@@ -23,6 +23,10 @@ class Team(Protocol):
     """Learners that share their labels: each of some objectives, each seed."""
 
     @property
+    def kind(self) -> str:
+        """What they are."""
+
+    @property
     def methods(self) -> tuple[Objective, ...]:
         """By which they learn."""
 
@@ -128,7 +132,7 @@ class Jobs:
         ]
         if fit.together:
             inputs |= {**_named(features), **{team.source: team.labels for team in teams}}
-            title = f"{len(taught)} learners: {fit} on {model}"
+            title = f"{', '.join(dict.fromkeys(team.kind for team in teams))}: {fit} on {model}"
             whole = Job(learn, {**params, "lessons": lessons}, inputs, title)
             return [Seat(*one, whole, row) for row, one in enumerate(taught)]
         seats = []

@@ -61,6 +61,7 @@ class Team:
     filter: str | None
     methods: tuple[Objective, ...]
     labels: Job
+    kind: str = "learners"
 
     @property
     def source(self) -> str:

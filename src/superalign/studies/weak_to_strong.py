@@ -242,6 +242,11 @@ class Team:
     """`how` of the team it is to be compared with."""
 
     @property
+    def kind(self) -> str:
+        """What they are."""
+        return self.role
+
+    @property
     def source(self) -> str:
         """Name of the labels among a job's inputs."""
         return f"labels of {self.role} {self.how}".strip()
