@@ -232,15 +232,17 @@ def _solve_shared(
     drawn = torch.tensor([seat.rng is not None for seat in seats])  # their largest weights would slow the others down
     heaviest = torch.where(drawn, (weight * drawn[:, None]).max(), (weight * ~drawn[:, None]).max())  # [m]
     bounds = torch.tensor([bound * seat.objective.curvature for seat in seats])  # [m]
-    steps = _newton_steps(z, (bounds * heaviest).tolist(), [seat.strength for seat in seats])
+    axes, turned = _axes(z)  # [d, r], [n, r]
+    strengths = torch.tensor([seat.strength for seat in seats])  # [m]
+    steps = (bounds * heaviest) * turned.square().sum(0)[:, None] + strengths  # [r, m]: bound z'z + l2 is diagonal here
 
-    w = torch.zeros(z.shape[1], len(seats), columns)  # [d, m, c]
+    w = torch.zeros(turned.shape[1], len(seats), columns)  # [r, m, c]
     for number, seat in enumerate(seats):
         if seat.rng is not None:
-            w[:, number] = torch.from_numpy(seat.rng.normal(0, START, (len(w), columns)).astype(np.float32))
+            w[:, number] = axes.T @ torch.from_numpy(seat.rng.normal(0, START, (len(axes), columns)).astype(np.float32))
     b = torch.zeros(len(seats), columns)
     for number in range(probe.steps):
-        flat = (z @ w.flatten(1)).view(n, len(seats), columns)
+        flat = (turned @ w.flatten(1)).view(n, len(seats), columns)
         scores = (flat.transpose(0, 1) + b[:, None]).contiguous().requires_grad_()  # [m, n, c]
         logits = torch.cat([-scores / 2, scores / 2], -1) if k == 2 else scores
         losses = []
@@ -249,13 +251,11 @@ def _solve_shared(
             context = objective.batch_context(said.detach(), given, share)
             losses.append((share * objective(said, given, progress=number / probe.steps, context=context)).sum())
         (gradient,) = torch.autograd.grad(torch.stack(losses).sum(), scores)
-        pulled = (z.T @ gradient.transpose(0, 1).flatten(1)).view_as(w)
-        for strength, which, inverse in steps:
-            w[:, which] -= (inverse @ (pulled[:, which] + strength * w[:, which]).flatten(1)).view(
-                -1, len(which), columns
-            )
+        pulled = (turned.T @ gradient.transpose(0, 1).flatten(1)).view_as(w)
+        w -= (pulled + strengths[:, None] * w) / steps[..., None]
         if not pairwise:
             b = b - gradient.sum(1) / bounds[:, None]
+    w = (axes @ w.flatten(1)).view(-1, len(seats), columns)
     return _heads(w.transpose(0, 1), b, mean, scale, trials)
 
 
@@ -264,21 +264,20 @@ def _peers_apart(values: Tensor, objective: Objective) -> Tensor:
     return values if objective.peers == 1 else values.view(-1, objective.peers, *values.shape[1:])
 
 
-def _newton_steps(z: Tensor, bounds: list[float], strengths: list[float]) -> list[tuple[float, list[int], Tensor]]:
-    """Return strength, heads and (bound z'z + l2)^-1 of every kind of head: a step that never overshoots."""
+def _axes(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the principal axes of features [n, d] that are not flat, [d, r], and the features along them, [n, r].
+
+    Along them a Newton step is a division, for every strength and curvature, and no step ever leaves them.
+    """
     import torch
 
-    gram = (z.T @ z).double()
-    eye = torch.eye(len(gram), dtype=torch.float64)
-    kinds = list(zip(strengths, bounds, strict=True))
-    return [
-        (
-            strength,
-            [number for number, other in enumerate(kinds) if other == (strength, bound)],
-            torch.cholesky_inverse(torch.linalg.cholesky(bound * gram + strength * eye)).float(),
-        )
-        for strength, bound in sorted(set(kinds))
-    ]
+    whole = z.double()
+    wide = len(z) < z.shape[1]
+    values, vectors = torch.linalg.eigh(whole @ whole.T if wide else whole.T @ whole)
+    real = values > 1e-10 * values[-1].clamp(min=1e-12)
+    values, vectors = values[real], vectors[:, real]
+    axes = whole.T @ vectors / values.sqrt() if wide else vectors
+    return axes.float(), (whole @ axes).float()
 
 
 def _by_objective(each: list[Objective]) -> list[tuple[Objective, list[int]]]:
