@@ -32,8 +32,9 @@ def written(rows: Sequence[Row], refused: Sequence[Row], limit: int, models: str
     text = [
         "# Every objective on every suitable set",
         "",
-        f"Made by `python benchmarks/objectives.py --data DATA --limit {limit} --out docs`; every figure, with its "
-        "interval and p, is in [objectives.csv](objectives.csv).",
+        f"Made by `python benchmarks/objectives.py --data DATA --limit {limit} --out docs`; every figure of the "
+        "first part, with interval and p, is in [objectives.csv](objectives.csv); those of the noise are written to "
+        "objectives_noise.csv.",
         f"Probes and reward heads of {models}, five seeds, objectives with their defaults, at most {limit:,} rows a "
         "set. Differences are in points of accuracy to cross-entropy (`naive`) on the same test items; * marks p < .05 "
         "corrected (Holm) for all comparisons of that study; p over sets is Wilcoxon's signed-rank test, corrected for "

@@ -5,7 +5,8 @@
 
 Nothing is picked: all registered objectives that can learn a set do, with their defaults, as probes (on comparisons:
 reward heads); sets that cannot be used are listed with the reason. Five seeds; intervals and tests are those of the
-studies `weak-to-strong` and `label-noise`. Writes objectives.csv, with every figure, and objectives.md.
+studies `weak-to-strong` and `label-noise`. Writes objectives.md, and every figure to objectives.csv (taught by a weak
+model) and objectives_noise.csv.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main() -> None:
         rows += [{"set": name, "kind": "pairs" if loaded.pairwise else "classes", **row} for row in found]
         print(f"{name}: {len(methods)} objectives, {len(found)} rows", file=sys.stderr, flush=True)
         if asked.out:
-            write_csv(asked.out / "objectives.csv", rows)
+            write_tables(asked.out, rows)
         write(asked.json, {"rows": rows, "refused": refused})
     text = page.written(rows, refused, asked.limit, f"{asked.weak} and {asked.strong}")
     if asked.out:
@@ -142,13 +143,15 @@ def against(test: PairedTest | None) -> Row:
     return {**bounds("difference", test.difference if test else None), **p}
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write every figure with five decimals."""
-    with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        table.writeheader()
-        for row in rows:
-            table.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+def write_tables(folder: Path, rows: Sequence[Row]) -> None:
+    """Write every figure with four digits, one file a part."""
+    for name, weak in (("objectives.csv", True), ("objectives_noise.csv", False)):
+        mine = [row for row in rows if (row["part"] == "weak") == weak]
+        with (folder / name).open("w", newline="") as file:
+            table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+            table.writeheader()
+            for row in mine:
+                table.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
 
 
 if __name__ == "__main__":
