@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import _objectives_page as page
@@ -47,14 +48,14 @@ def main() -> None:
         task = spec(name, asked.data, asked.limit)
         try:
             loaded = tasks.build(task).load().task
-            methods = suitable(loaded, asked.methods or objectives.names())
-            found = list(weak_to_strong(task, methods, asked.weak, asked.strong)) if asked.part != "noise" else []
-            if asked.part != "weak" and len(loaded.classes) < SLOW:
-                for noise in NOISES:
-                    found += label_noise(task, methods, asked.strong, noise)
         except SuperalignError as error:
             refused.append({"set": name, "why": str(error).splitlines()[0]})
             continue
+        methods = suitable(loaded, asked.methods or objectives.names())
+        studies = [] if asked.part == "noise" else [partial(weak_to_strong, task, asked.weak, asked.strong)]
+        if asked.part != "weak" and len(loaded.classes) < SLOW:
+            studies += [partial(label_noise, task, asked.strong, noise) for noise in NOISES]
+        found = [row for study in studies for row in whoever_can(name, study, methods, refused)]
         rows += [{"set": name, "kind": "pairs" if loaded.pairwise else "classes", **row} for row in found]
         print(f"{name}: {len(methods)} objectives, {len(found)} rows", file=sys.stderr, flush=True)
         if asked.out:
@@ -79,7 +80,22 @@ def suitable(task: Task, names: Sequence[str]) -> list[str]:
     return sorted(found, key=lambda name: name != "naive")
 
 
-def weak_to_strong(task: str, methods: Sequence[str], weak: str, strong: str) -> Iterator[Row]:
+def whoever_can(
+    name: str, study: Callable[[list[str]], Iterator[Row]], methods: list[str], refused: list[Row]
+) -> list[Row]:
+    """Return the rows of a study without the objectives that refuse the labels they get, which are noted."""
+    while methods:
+        try:
+            return list(study(methods))
+        except SuperalignError as error:
+            why = str(error).splitlines()[0]
+            out = next((method for method in methods if f"'{method}'" in why), None)
+            refused.append({"set": f"{name}, {out}" if out else name, "why": why})
+            methods = [method for method in methods if out and method != out]
+    return []
+
+
+def weak_to_strong(task: str, weak: str, strong: str, methods: Sequence[str]) -> Iterator[Row]:
     """Yield the supervisor, every student, the ceiling and the control."""
     study = WeakToStrong(weak=weak, strong=strong, task=task, methods=tuple(methods), sweep=0)
     result = run(study, listen=Plain(sys.stderr))
@@ -101,7 +117,7 @@ def weak_to_strong(task: str, methods: Sequence[str], weak: str, strong: str) ->
         }
 
 
-def label_noise(task: str, methods: Sequence[str], model: str, noise: str) -> Iterator[Row]:
+def label_noise(task: str, model: str, noise: str, methods: Sequence[str]) -> Iterator[Row]:
     """Yield every method at every rate."""
     study = LabelNoise(model=model, task=task, noise=noise, rates=RATES, methods=tuple(methods))
     result = run(study, listen=Plain(sys.stderr))
