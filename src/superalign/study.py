@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from superalign.config import Component, Config
+from superalign.config import Component
 from superalign.job import Job
 from superalign.model import Stage
 from superalign.registry import Registry, chosen
+from superalign.result import StudyResult
 from superalign.store import Artifact
 
 P = TypeVar("P", bound="Plan")
-R = TypeVar("R", bound=Config)
+R = TypeVar("R", bound=StudyResult)
 Fetch = Callable[[Job], Artifact]
 
 
