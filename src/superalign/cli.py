@@ -120,7 +120,7 @@ def parser() -> Parser:
     export = command(
         "export",
         _export,
-        "write a run's learner for peft or transformers, or its labels for TRL",
+        "write a learner for peft or transformers, or its labels",
         "superalign export runs/NAME adapter --method naive",
     )
     export.add_argument("run", metavar="RUN", help="the run's folder")

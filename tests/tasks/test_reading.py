@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from superalign.errors import DataError
@@ -69,6 +69,11 @@ def test_csv_names_every_broken_line(rows: list[tuple[str, str] | bytes], ending
         if not isinstance(row, bytes):
             csv.writer(buffer, lineterminator="").writerow(("x" + row[0], row[1]))
         lines.append(row if isinstance(row, bytes) else buffer.getvalue().encode())
+    opened = [
+        n for n, row in enumerate(rows) if row == b'"never closed,1'
+    ]  # a good row's quote may close it: one record
+    quoted = [n for n, row in enumerate(rows) if not isinstance(row, bytes) and b'"' in lines[n]]
+    assume(not (opened and quoted and opened[0] < quoted[-1]))
     path.write_bytes(ending.encode().join([b"text,label", *[b"fine,1"] * 100, *lines]) + ending.encode())
     good, bad = outcomes(path)
     assert bad == [n for n, row in enumerate(rows, 102) if isinstance(row, bytes)]
