@@ -26,13 +26,14 @@ class OverSets(NamedTuple):
     p: float
 
 
-def written(rows: Sequence[Row], refused: Sequence[Row], limit: int, models: str) -> str:
+def written(rows: Sequence[Row], refused: Sequence[Row], only: Sequence[str] | None, limit: int, models: str) -> str:
     """Return the page."""
+    sets = f" --only {' '.join(only)}" if only else ""
     parts = list(dict.fromkeys(row["part"] for row in rows))
     text = [
         "# Every objective on every suitable set",
         "",
-        f"Made by `python benchmarks/objectives.py --data DATA --limit {limit} --out docs`; every figure of the "
+        f"Made by `python benchmarks/objectives.py --data DATA --limit {limit}{sets} --out docs`; every figure of the "
         "first part, with interval and p, is in [objectives.csv](objectives.csv); those of the noise are written to "
         "objectives_noise.csv.",
         f"Probes and reward heads of {models}, five seeds, objectives with their defaults, at most {limit:,} rows a "

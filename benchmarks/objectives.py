@@ -61,7 +61,7 @@ def main() -> None:
         if asked.out:
             write_tables(asked.out, rows)
         write(asked.json, {"rows": rows, "refused": refused})
-    text = page.written(rows, refused, asked.limit, f"{asked.weak} and {asked.strong}")
+    text = page.written(rows, refused, asked.only, asked.limit, f"{asked.weak} and {asked.strong}")
     if asked.out:
         (asked.out / "objectives.md").write_text(text)
     else:

@@ -53,7 +53,7 @@ def world(count: int, work: Callable[..., Any], folder: Path, *arguments: Any) -
         process.kill()
     files = [folder / f"{rank}.pt" for rank in range(count)]
     assert all(file.is_file() for file in files), [process.exitcode for process in processes]
-    return [torch.load(file, weights_only=True) for file in files]
+    return [torch.load(file, weights_only=True) for file in files]  # tensors and numbers: nothing in it can run
 
 
 def _member(rank: int, count: int, work: Callable[..., Any], folder: Path, arguments: tuple[Any, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import pickle  # to show that gold refuses it
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_the_ways_round_the_seal_are_shut():
         lambda: gold[0],
         lambda: list(gold),
         lambda: np.asarray(gold),
-        lambda: pickle.dumps(gold),
+        lambda: ForkingPickler.dumps(gold),  # what would send it to a worker process
         lambda: copy.copy(gold),
         lambda: copy.deepcopy(gold),
     ):

@@ -67,3 +67,36 @@ def study_settings(
     how.add_argument("--json", action="store_true", help="print the result as JSON")
     found = flags.parse_args(words)
     return found, {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
+
+
+def add_export(export: Parser) -> None:
+    """Give `superalign export` its arguments."""
+    export.add_argument("run", metavar="RUN", help="the run's folder")
+    export.add_argument("out", metavar="OUT", help="folder to write")
+    export.add_argument(
+        "--what",
+        choices=("adapter", "labels"),
+        default="adapter",
+        help="adapter: what a learner learnt (a PEFT adapter for lora, a model for full, a head for probe); "
+        "labels: what it learnt from (default: adapter)",
+    )
+    export.add_argument("--role", help="student, ceiling, control or weak (default: student)")
+    export.add_argument("--method", help="the objective, as the run names it; needed when there are several")
+    export.add_argument("--seed", type=int, help="which seed (default: the first)")
+    export.add_argument("--rate", type=float, help="which rate of noise, in a run of label-noise")
+    export.add_argument(
+        "--format", default="trl", help="of labels: trl, or trl-messages for texts as chat messages (default: trl)"
+    )
+
+
+def add_audit(audit: Parser) -> None:
+    """Give `superalign audit-labels` its arguments."""
+    audit.add_argument("data", metavar="DATA", help="a file (csv, jsonl, parquet), or a task such as hf:ID,split=train")
+    audit.add_argument("--model", default="embedded:minilm", help="whose features judge (default: embedded:minilm)")
+    audit.add_argument(
+        "--clean", default="posterior", metavar="FILTER", help="decides what is kept (default: posterior)"
+    )
+    audit.add_argument("--seed", type=int, default=0, help="of the folds and the bootstrap (default: 0)")
+    audit.add_argument("--out", metavar="DIR", help="folder to write to (default: DATA's name with -audit)")
+    audit.add_argument("--quiet", action="store_true", help="no progress")
+    audit.add_argument("--json", action="store_true", help="print the audit as JSON")

@@ -94,6 +94,20 @@ class AuditedTask(Config):
     """Rows that reading left out: broken, repeated, contradicting another."""
     warnings: list[str]
 
+    @classmethod
+    def of(cls, task: Task) -> AuditedTask:
+        """Describe what was read."""
+        return cls(
+            name=task.name,
+            version=task.version,
+            pairwise=task.pairwise,
+            classes=list(task.classes),
+            rows=len(task.items),
+            groups=len(set(task.groups())),
+            left_out=[DroppedRow(where=row.where, reason=row.reason) for row in task.dropped],
+            warnings=list(task.warnings),
+        )
+
 
 class Audit(Config):
     """Everything the audit found; written to audit.json."""
@@ -151,14 +165,7 @@ def audit(
     """
     start = time.perf_counter()
     cleaning = filters.build(clean)
-    read, classes = loaded or task.load()
-    if len(read.items) < MIN_ROWS:
-        raise DataError(
-            f"{len(read.items)} labelled rows are too few to audit",
-            where=read.name,
-            why="a model is trained on some rows to judge the others",
-            fix=f"give at least {MIN_ROWS}; a few hundred give useful intervals",
-        )
+    read, classes = _enough(loaded or task.load())
     labels, groups = Labels.hard(classes, len(read.classes), read.name), np.array(read.groups())
     texts, layer = read.texts(), model.chosen_layer()
     looked = look(model, texts, [layer], store or Store(), report)
@@ -176,16 +183,7 @@ def audit(
     found = [_try(name, evidence) for name in filters.names()]
     order = sorted(range(len(rows)), key=lambda i: (not rows[i].reasons, -rows[i].chance_wrong))
     return Audit(
-        task=AuditedTask(
-            name=read.name,
-            version=read.version,
-            pairwise=read.pairwise,
-            classes=list(read.classes),
-            rows=len(read.items),
-            groups=len(set(read.groups())),
-            left_out=[DroppedRow(where=row.where, reason=row.reason) for row in read.dropped],
-            warnings=list(read.warnings),
-        ),
+        task=AuditedTask.of(read),
         model=facts,
         noise=noise,
         classes=_classes(read, classes, noise, kept),
@@ -199,6 +197,18 @@ def audit(
         config_sha256=digest([task.spec(), task.fingerprint(), model.spec(), cleaning.spec(), seed]),
         seconds=time.perf_counter() - start,
     )
+
+
+def _enough(loaded: Loaded) -> Loaded:
+    rows = len(loaded.task.items)
+    if rows < MIN_ROWS:
+        raise DataError(
+            f"{rows} labelled rows are too few to audit",
+            where=loaded.task.name,
+            why="a model is trained on some rows to judge the others",
+            fix=f"give at least {MIN_ROWS}; a few hundred give useful intervals",
+        )
+    return loaded
 
 
 def _rows(

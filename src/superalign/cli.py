@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from superalign.arguments import Parser, study_settings
+from superalign.arguments import Parser, add_audit, add_export, study_settings
 from superalign.errors import ConfigError, StoreError, SuperalignError
 
 if TYPE_CHECKING:
@@ -117,40 +117,22 @@ def parser() -> Parser:
     report = command("report", _report, "write a run's report again", "superalign report runs/NAME")
     report.add_argument("run", metavar="RUN", help="the run's folder")
     report.add_argument("--out", metavar="FILE", help="file or folder to write it to (default: RUN)")
-    export = command(
-        "export",
-        _export,
-        "write a learner for peft or transformers, or its labels",
-        "superalign export runs/NAME adapter --method naive",
+    add_export(
+        command(
+            "export",
+            _export,
+            "write a learner for peft or transformers, or its labels",
+            "superalign export runs/NAME adapter --method naive",
+        )
     )
-    export.add_argument("run", metavar="RUN", help="the run's folder")
-    export.add_argument("out", metavar="OUT", help="folder to write")
-    export.add_argument(
-        "--what",
-        choices=("adapter", "labels"),
-        default="adapter",
-        help="adapter: what a learner learnt (a PEFT adapter for lora, a model for full, a head for probe); "
-        "labels: what it learnt from (default: adapter)",
+    add_audit(
+        command(
+            "audit-labels",
+            _audit,
+            "find wrong labels in your own data",
+            "superalign audit-labels reviews.csv --out audit",
+        )
     )
-    export.add_argument("--role", help="student, ceiling, control or weak (default: student)")
-    export.add_argument("--method", help="the objective, as the run names it; needed when there are several")
-    export.add_argument("--seed", type=int, help="which seed (default: the first)")
-    export.add_argument("--rate", type=float, help="which rate of noise, in a run of label-noise")
-    export.add_argument(
-        "--format", default="trl", help="of labels: trl, or trl-messages for texts as chat messages (default: trl)"
-    )
-    audit = command(
-        "audit-labels", _audit, "find wrong labels in your own data", "superalign audit-labels reviews.csv --out audit"
-    )
-    audit.add_argument("data", metavar="DATA", help="a file (csv, jsonl, parquet), or a task such as hf:ID,split=train")
-    audit.add_argument("--model", default="embedded:minilm", help="whose features judge (default: embedded:minilm)")
-    audit.add_argument(
-        "--clean", default="posterior", metavar="FILTER", help="decides what is kept (default: posterior)"
-    )
-    audit.add_argument("--seed", type=int, default=0, help="of the folds and the bootstrap (default: 0)")
-    audit.add_argument("--out", metavar="DIR", help="folder to write to (default: DATA's name with -audit)")
-    audit.add_argument("--quiet", action="store_true", help="no progress")
-    audit.add_argument("--json", action="store_true", help="print the audit as JSON")
     listing = command("ls", _ls, "list what there is", "superalign ls objectives")
     listing.add_argument("what", nargs="?", choices=LISTS, help="what to list (default: everything but runs)")
     listing.add_argument("--json", action="store_true", help="print JSON")
