@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from superalign.chat import Messages, Reply, Sampling, Scored
 from superalign.config import Component
 from superalign.errors import ModelError
 from superalign.registry import Registry, chosen
@@ -132,6 +133,28 @@ class Model(Component, ABC):
             ModelError: this kind of model cannot be trained.
         """
         raise ModelError(f"{self} cannot be fine-tuned", fix="use fit 'probe', or a transformer model")
+
+    def generate(
+        self, prompts: Sequence[Messages], sampling: Sampling, seeds: Sequence[int], progress: Progress | None = None
+    ) -> list[Reply]:
+        """Answer each conversation; what is drawn depends on its own seed alone, not on the others.
+
+        A conversation that cannot be answered gets a Reply with the error.
+
+        Raises:
+            ModelError: this kind of model writes no text.
+        """
+        raise ModelError(f"{self} writes no text", fix="take a causal language model, or an endpoint")
+
+    def logprobs(
+        self, prompts: Sequence[Messages], answers: Sequence[Sequence[str]], progress: Progress | None = None
+    ) -> list[Scored]:
+        """Return how likely the model finds each of the given answers to each conversation, which is read once.
+
+        Raises:
+            ModelError: this kind of model does not say.
+        """
+        raise ModelError(f"{self} does not say how likely an answer is", fix="take a causal language model")
 
     def at_layer(self, layer: int) -> Model:
         """Return this model with another layer as its features."""

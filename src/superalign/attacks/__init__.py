@@ -1,0 +1,1 @@
+"""The attacks: one variant, one file."""

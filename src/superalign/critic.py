@@ -1,0 +1,151 @@
+"""A Critic, given a query and a response, says in words what is wrong with it, gives a verdict and how sure it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from superalign.chat import Messages, asked
+from superalign.config import Component
+from superalign.errors import ConfigError
+from superalign.job import Tools
+from superalign.label import Labels
+from superalign.registry import Registry, chosen
+from superalign.store import Artifact
+from superalign.task import Comparison, Item
+
+Verdict = Literal["good", "bad", "undetermined"]
+Severity = Literal["minor", "major"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged: a response to a conversation, or which of two responses is the better one.
+
+    Args:
+        id: of the item.
+        messages: what the model was asked.
+        responses: one, or two.
+        group: cases of one group are about the same thing.
+    """
+
+    id: str
+    messages: Messages
+    responses: tuple[str, ...]
+    group: str = ""
+
+    @classmethod
+    def of(cls, item: Item) -> Case:
+        """Make a case of a task's item; a text without a response is itself what is judged."""
+        group = item.group or item.id
+        if isinstance(item, Comparison):
+            return cls(item.id, asked(item.prompt), item.responses, group)
+        if item.response is None:
+            return cls(item.id, (), (item.prompt,), group)
+        return cls(item.id, asked(item.prompt), (item.response,), group)
+
+    @property
+    def pair(self) -> bool:
+        """Tell whether there are two responses."""
+        return len(self.responses) == 2
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One thing that is wrong with a response.
+
+    Args:
+        quote: the words of the response that hold it, exactly; empty when it is an omission.
+        what: in words.
+        severity: how bad it is.
+    """
+
+    quote: str
+    what: str
+    severity: Severity = "major"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a critique took: tokens that models read and wrote, seconds, and answers of people."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    people: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+            self.seconds + other.seconds,
+            self.people + other.people,
+        )
+
+
+@dataclass(frozen=True)
+class Critique:
+    """What a critic says of a case.
+
+    Args:
+        words: the critique.
+        good: probability that the response is good; of two responses, that the second is the better one. None when the
+            critic cannot tell.
+        undetermined: why it cannot tell: "abstained", "unparsable", "error: ..." or "unanswered".
+        flaws: what it found.
+        cost: what it took.
+    """
+
+    words: str = ""
+    good: float | None = None
+    undetermined: str = ""
+    flaws: tuple[Flaw, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of a single response, or of the second of two."""
+        if self.good is None:
+            return "undetermined"
+        return "good" if self.good > 0.5 else "bad"
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability that the verdict is right, as the critic says itself; None when there is no verdict."""
+        return None if self.good is None else max(self.good, 1 - self.good)
+
+
+class Critic(Component, ABC):
+    """Base of the critics. None sees gold; one that learns is given Labels of other cases."""
+
+    pairs: ClassVar[bool] = True
+    """Whether it can say which of two responses is better."""
+    learns: ClassVar[bool] = False
+    """Whether it must be trained on labels first."""
+
+    def check(self, pair: bool) -> None:
+        """Refuse cases that it cannot judge.
+
+        Raises:
+            ConfigError: they are pairs, and it judges single responses.
+        """
+        if pair and not self.pairs:
+            raise ConfigError(f"critic {self} judges single responses, not which of two is better")
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides what it says, the digests of its models included."""
+        return {"critic": self.spec()}
+
+    def learn(self, cases: Sequence[Case], labels: Labels, tools: Tools) -> Artifact:
+        """Train on labelled cases and return what was learnt; classes are bad and good, or first and second."""
+        return Artifact()
+
+    @abstractmethod
+    def judge(self, cases: Sequence[Case], tools: Tools, learnt: Artifact | None = None) -> list[Critique]:
+        """Judge each case; one that cannot be judged gets a Critique without a verdict, never an exception."""
+
+
+critics: Registry[Critic] = Registry("critic", "superalign.critics", Critic)
+CriticChoice = Annotated[Critic, *chosen(critics)]

@@ -1,0 +1,1 @@
+"""The critics: one variant, one file."""
