@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 VIEWS = {
     "weak-to-strong": ("page", "text"),
     "label-noise": ("noise_page", "noise_text"),
+    "attack": ("attack_page", "attack_text"),
 }
 """For each study the modules of this folder that hold `render` and `summary`."""
 
