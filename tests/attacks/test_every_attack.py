@@ -8,15 +8,11 @@ import json
 import pytest
 from driven import GOALS, HOSTILE, drive, run, scene
 
-from superalign.attacker import Attack, GoalByGoal, attacks
+from superalign.attacker import GoalByGoal, attacks
 
 MOST = 12  # queries of each search that are looked at
-MADE_OF_ARMS = {"bandit": "bandit,attacks=incomplete-sentence+many-shot"}
+CUTS_CLAIMS = ("incomplete-sentence", "bandit")
 CHANGES_LETTERS = ("best-of-n",)
-
-
-def built(name: str) -> Attack:
-    return attacks.build(MADE_OF_ARMS.get(name, name))
 
 
 EVERY = [
@@ -30,7 +26,7 @@ EVERY = [
 @pytest.mark.parametrize(("name", "world"), EVERY)
 class TestContract:
     def test_queries_are_valid_conversations(self, name, world):
-        attempts = run(built(name), GOALS[world], scene(world), most=MOST)
+        attempts = run(attacks.build(name), GOALS[world], scene(world), most=MOST)
         assert attempts
         for query in (attempt.query for attempt in attempts):
             assert 0 <= query.goal < len(GOALS[world])
@@ -44,7 +40,7 @@ class TestContract:
 
     def test_the_same_seed_asks_the_same_and_another_does_not(self, name, world):
         def asked(seed):
-            attempts = run(built(name), GOALS[world], scene(world, seed), most=MOST)
+            attempts = run(attacks.build(name), GOALS[world], scene(world, seed), most=MOST)
             return [(one.query.name, dict(one.query.tags)) for one in attempts]
 
         assert asked(0) == asked(0)
@@ -52,16 +48,16 @@ class TestContract:
             assert asked(0) != asked(1)
 
     def test_hostile_words_of_a_goal_pass_unharmed(self, name, world):
-        attack = built(name)
+        attack = attacks.build(name)
         goals = [goal for goal in GOALS[world] if goal.id == "odd"]
         attempts = run(attack, goals, scene(world), most=MOST)
-        kept = HOSTILE[:30] if name == "incomplete-sentence" else HOSTILE  # that one cuts the claim
+        kept = HOSTILE[:30] if name in CUTS_CLAIMS else HOSTILE
         if name not in CHANGES_LETTERS:
             for attempt in attempts:
                 assert any(kept in turn.content for turn in attempt.query.messages), attempt.query
 
     def test_a_goal_is_gone_for_alone_whatever_the_others_are(self, name, world):
-        attack = built(name)
+        attack = attacks.build(name)
         if isinstance(attack, GoalByGoal):
             first, second = GOALS[world][:2]
             together = drive(list(attack.searches([first, second], scene(world)))[1][1], most=MOST)
@@ -79,6 +75,6 @@ def test_an_attack_says_where_it_comes_from_and_what_it_does(name):
 
 @pytest.mark.parametrize("name", attacks.names())
 def test_its_text_form_builds_it_again(name):
-    attack = built(name)
+    attack = attacks.build(name)
     assert attacks.build(str(attack)) == attack
     assert attacks.build(attack.spec()) == attack

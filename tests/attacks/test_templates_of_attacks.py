@@ -53,6 +53,9 @@ class TestIncompleteSentence:
 
     def test_a_prefill_is_the_assistants(self):
         said = {q.messages[-1].content for q in queries("incomplete-sentence,prefill=true", KNOWN[:1])}
+        assert said == {"Lyon is a", "Lyon is a city", "Lyon is a city in"}
+        apart = Goal("g", "Is it?", "No, it is not.", "Yes, it is.")
+        said = {q.messages[-1].content for q in queries("incomplete-sentence,prefill=true", [apart])}
         assert said == {"The last sentence, in full:"}
         poem = queries("incomplete-sentence,prefill=true", ASKED[:1], "behaviour")
         assert {q.messages[-1].role for q in poem} == {"assistant"}
