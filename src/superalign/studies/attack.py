@@ -91,7 +91,7 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
     examples: Annotated[int, Field(ge=0)] = 16
     """How many other goals an attack may learn from."""
     queries: Annotated[int, Field(ge=1)] = 10
-    """Most queries to the target, a goal and attack."""
+    """Most queries to the target, a goal and attack; an attack on all goals together deals them out as it likes."""
     tokens: Annotated[int, Field(ge=1)] | None = None
     """Most tokens of all models, an attack and seed."""
     seconds: Annotated[float, Field(gt=0)] | None = None
