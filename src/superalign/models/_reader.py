@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from superalign.chat import Messages, asked
 from superalign.errors import ModelError
 from superalign.task import Text
 
@@ -60,21 +61,32 @@ class Reader:
             end = self.tokenizer.eos_token_id
             if not templated and end is not None and ids[-1:] != [end]:
                 ids.append(end)
-            start = _common(ids, self._opening(text, templated))
+            start = _common(ids, *self.spell([self.opening(asked(text.prompt))]))
         return ids[:start] or [self._lone_id], ids[start:]
 
-    def _opening(self, text: Text, templated: bool) -> list[int]:
-        opening = clean(text.prompt) + "\n"
-        if templated:
-            messages = [{"role": "user", "content": clean(text.prompt)}]
-            opening = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        (ids,) = self._encode([opening], special=not templated)
-        return ids
+    def opening(self, messages: Messages) -> str:
+        """Return a conversation as one string, up to where its answer begins.
+
+        Raises:
+            ModelError: the chat template refuses it.
+        """
+        turns = [{"role": turn.role, "content": clean(turn.content)} for turn in messages]
+        if self._talks:
+            return self._render(turns, add_generation_prompt=True)
+        return "".join(turn["content"] + "\n" for turn in turns)
+
+    def spell(self, openings: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of such strings; nothing is cut, and nothing ends them."""
+        special = not self._talks
+        encoded = self._encode(list(openings), special=special)
+        return [ids[: len(ids) - self._specials(ids, special)[1]] if ids else ids for ids in encoded]
+
+    @property
+    def _talks(self) -> bool:
+        return self.chat != "never" and bool(self.tokenizer.chat_template)
 
     def _templated(self, text: Text) -> bool:
-        if self.chat == "never" or not self.tokenizer.chat_template:
-            return False
-        return self.chat == "always" or text.response is not None
+        return self._talks and (self.chat == "always" or text.response is not None)
 
     def _string(self, text: Text, templated: bool) -> str:
         if not templated:
@@ -82,10 +94,13 @@ class Reader:
         messages = [{"role": "user", "content": clean(text.prompt)}]
         if text.response is not None:
             messages.append({"role": "assistant", "content": clean(text.response)})
+        return self._render(messages)
+
+    def _render(self, turns: list[dict[str, str]], **settings: bool) -> str:
         from jinja2 import TemplateError
 
         try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False))
+            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, **settings))
         except TemplateError as error:
             why = f"its template says: {error}"
             raise ModelError(f"the chat template of {self.name} fails", why=why, fix="chat=never") from error
