@@ -55,6 +55,22 @@ class Head(Protocol):
     def logprobs(self, hidden: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
         """Return log p(target) of each position, float32 [m], of hidden states [m, d] and targets [m]."""
 
+    def logits(self, hidden: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return float32 [m, v] of hidden states [m, d]."""
+
+
+class Spelling(Protocol):
+    """How a language model reads conversations."""
+
+    tokenizer: Any
+    """Of transformers."""
+
+    def opening(self, messages: Messages) -> str:
+        """Return a conversation as one string, up to where its answer begins."""
+
+    def spell(self, openings: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of such strings; nothing is cut."""
+
 
 @dataclass(frozen=True)
 class Voice:
@@ -64,11 +80,13 @@ class Voice:
         head: on the backbone's hidden states.
         completions: token ids of each text: what is given, and what the policy would write.
         limit: most tokens of a text.
+        spelling: how it reads conversations.
     """
 
     head: Head
     completions: Callable[[Sequence[Text]], list[tuple[list[int], list[int]]]]
     limit: int
+    spelling: Spelling
 
 
 @dataclass(frozen=True)

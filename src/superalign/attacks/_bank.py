@@ -86,7 +86,12 @@ CORES: dict[World, dict[str, tuple[str, ...]]] = {
     },
 }
 ASIDES = {
-    "plain": ("Let me put this calmly.", "I will keep to the point.", "Take your time with it.", "This is how I see it."),
+    "plain": (
+        "Let me put this calmly.",
+        "I will keep to the point.",
+        "Take your time with it.",
+        "This is how I see it.",
+    ),
     "asking": ("Could you look at this again?", "Do you see it otherwise?", "Is there a doubt?", "Would you agree?"),
     "heated": ("Enough of this!", "I am tired of waiting!", "Do not waste my time!", "This has to stop now!"),
 }
