@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sample import HOSTILE
 
-from superalign.attack_evaluation import AttackCell, AttackEvidence, evaluate
+from superalign.attack_evaluation import evaluate
+from superalign.attack_evidence import AttackCell, AttackEvidence
 from superalign.attack_result import AttackResult
 from superalign.goals import drawn
 from superalign.job import Job, step
