@@ -43,6 +43,7 @@ ATTACKS = (
     "poisoned-context",
     "many-shot",
     "best-of-n",
+    "map-elites",
 )
 
 
