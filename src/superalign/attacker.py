@@ -138,6 +138,26 @@ Search = Generator[Sequence[Request], Sequence[Any], None]
 """Yields requests that may be answered together; is sent one answer a request, in order."""
 
 
+def apart(one: str, other: str) -> tuple[str, str]:
+    """Return two answers without the words that both begin and end with: what is weighed when they are compared.
+
+    A claim that was just repeated word for word is likely for that reason alone; what differs is what is meant. Where
+    nothing would be left of one, both are returned whole.
+    """
+    a, b = one.split(), other.split()
+    start = 0
+    while start < min(len(a), len(b)) and a[start] == b[start]:
+        start += 1
+    end = 0
+    while end < min(len(a), len(b)) - start and a[-1 - end] == b[-1 - end]:
+        end += 1
+    found = (" ".join(words[start : len(words) - end]) for words in (a, b))
+    first, second = found
+    if end == 0 and first.endswith(".") and second.endswith("."):
+        first, second = first.rstrip("."), second.rstrip(".")
+    return (first, second) if first and second else (one, other)
+
+
 def tried(queries: Sequence[Query]) -> Generator[Sequence[Request], Sequence[Any], list[Attempt]]:
     """Put queries to the target; use it with `yield from`."""
     return list((yield queries))
@@ -179,7 +199,7 @@ class Budget(Config):
     """What an attack may spend; it ends when the first of these is spent."""
 
     queries: Annotated[int, Field(ge=1)] = 10
-    """To the target, a goal."""
+    """To the target, a goal; a search for several goals may deal them out among these as it likes."""
     tokens: Annotated[int, Field(ge=1)] | None = None
     """That all models read and write, for all goals together."""
     seconds: Annotated[float, Field(gt=0)] | None = None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from superalign.answers import AnswerBank
-from superalign.attacker import Attempt, Budget, Goal, Query, Scene, attacks
+from superalign.attacker import Attempt, Budget, Goal, Query, Scene, apart, attacks
 from superalign.campaign import Campaign
 from superalign.chat import Message, Sampling, asked
 from superalign.critic import critics
@@ -37,7 +37,7 @@ def ask_plainly(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     rows = sorted({int(row) for one in dealt(task, params) for row in (*one.goals, *one.examples)})
     pairs = [(row, item) for row in rows if isinstance(item := task.items[row], Comparison)]
     bank = AnswerBank(tools.store, models.build(params["model"]), tools.report)
-    scored = bank.logprobs([asked(item.prompt) for _, item in pairs], [item.responses for _, item in pairs])
+    scored = bank.logprobs([asked(item.prompt) for _, item in pairs], [apart(*item.responses) for _, item in pairs])
     said: dict[str, list[float] | None] = {}
     errors: dict[str, str] = {}
     for (row, item), one in zip(pairs, scored, strict=True):

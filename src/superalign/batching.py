@@ -37,7 +37,7 @@ def epoch_batches(lengths: IntArray, size: int, rng: np.random.Generator) -> lis
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def within_budget(items: IntArray, lengths: IntArray, budget: int) -> list[IntArray]:
+def within_budget(items: IntArray, lengths: IntArray, budget: int, beginning: int = PASS) -> list[IntArray]:
     """Sort items by length and cut them where it costs least: padding against one pass more.
 
     No piece takes more than the budget when padded, but an item longer than that is a piece of its own. The longest
@@ -47,19 +47,21 @@ def within_budget(items: IntArray, lengths: IntArray, budget: int) -> list[IntAr
         items: int64 [n], indices into `lengths`.
         lengths: of every item, in tokens.
         budget: the most that (items of a piece) x (its longest length) may be.
+        beginning: tokens that could be computed in the time one more pass costs.
     """
     order = items[np.argsort(-lengths[items], kind="stable")]
     sizes: list[int] = lengths[order].tolist()
-    cost, came_from = [0.0] + [np.inf] * len(sizes), [0] * (len(sizes) + 1)
-    for start, longest in enumerate(sizes):  # the cheapest way to have cut the first `end` items
-        for end in range(start + 1, min(start + max(1, budget // longest), len(sizes)) + 1):
-            here = cost[start] + (end - start) * longest + PASS
-            if here < cost[end]:
-                cost[end], came_from[end] = here, start
+    cost, came_from = np.full(len(sizes) + 1, np.inf), np.zeros(len(sizes) + 1, dtype=np.int64)
+    cost[0] = 0
+    for start, longest in enumerate(sizes):  # the cheapest way to have cut the first items
+        ends = slice(start + 1, start + 1 + max(1, budget // longest))
+        here = cost[start] + np.arange(1, len(cost[ends]) + 1) * longest + beginning
+        better = here < cost[ends]
+        cost[ends][better], came_from[ends][better] = here[better], start
     pieces, end = [], len(sizes)
     while end:
         pieces.append(order[came_from[end] : end])
-        end = came_from[end]
+        end = int(came_from[end])
     return pieces[::-1]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator, ValidationInfo
 
 from superalign.chat import Messages, Reply, Sampling, Scored
 from superalign.config import Component
@@ -54,6 +55,22 @@ class Head(Protocol):
     def logprobs(self, hidden: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
         """Return log p(target) of each position, float32 [m], of hidden states [m, d] and targets [m]."""
 
+    def logits(self, hidden: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return float32 [m, v] of hidden states [m, d]."""
+
+
+class Spelling(Protocol):
+    """How a language model reads conversations."""
+
+    tokenizer: Any
+    """Of transformers."""
+
+    def opening(self, messages: Messages) -> str:
+        """Return a conversation as one string, up to where its answer begins."""
+
+    def spell(self, openings: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of such strings; nothing is cut."""
+
 
 @dataclass(frozen=True)
 class Voice:
@@ -63,11 +80,13 @@ class Voice:
         head: on the backbone's hidden states.
         completions: token ids of each text: what is given, and what the policy would write.
         limit: most tokens of a text.
+        spelling: how it reads conversations.
     """
 
     head: Head
     completions: Callable[[Sequence[Text]], list[tuple[list[int], list[int]]]]
     limit: int
+    spelling: Spelling
 
 
 @dataclass(frozen=True)
@@ -95,6 +114,8 @@ class Model(Component, ABC):
     """Base of the models. Building one reads no weights; the first use does."""
 
     trainable: ClassVar[bool] = False
+    has_features: ClassVar[bool] = True
+    """Whether there are hidden states to be had; a model behind HTTP only writes."""
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -176,3 +197,23 @@ class Model(Component, ABC):
 
 models: Registry[Model] = Registry("model", "superalign.models", Model)
 ModelChoice = Annotated[Model, *chosen(models)]
+
+
+def with_features(model: Model, setting: str) -> Model:
+    """Return the model that a setting chose, if it has features.
+
+    Raises:
+        ModelError: it only writes text.
+    """
+    if model.has_features:
+        return model
+    why = f"{setting} learns from hidden states"
+    raise ModelError(f"{model} only writes text", why=why, fix="take the model itself: hf:FOLDER, embedded:smollm2")
+
+
+def _layered(model: Model, info: ValidationInfo) -> Model:
+    return with_features(model, f"setting '{info.field_name}'")
+
+
+LayeredModelChoice = Annotated[Model, *chosen(models), AfterValidator(_layered)]
+"""A ModelChoice that refuses, before anything is done, a model without features."""

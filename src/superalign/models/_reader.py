@@ -60,7 +60,7 @@ class Reader:
         Raises:
             ModelError: the chat template refuses it.
         """
-        (ids,) = self._unended([self._opening(messages)])
+        (ids,) = self.spell([self.opening(messages)])
         return ids or [self._lone_id]
 
     def answered(self, messages: Messages, answers: Sequence[str]) -> tuple[list[int], list[list[int]]]:
@@ -71,8 +71,8 @@ class Reader:
         Raises:
             ModelError: the chat template refuses it.
         """
-        said = self._opening(messages)
-        given, *whole = self._unended([said, *(said + clean(answer) for answer in answers)])
+        said = self.opening(messages)
+        given, *whole = self.spell([said, *(said + clean(answer) for answer in answers)])
         start = opening([given, *whole])
         return given[:start] or [self._lone_id], [ids[start:] for ids in whole]
 
@@ -103,7 +103,12 @@ class Reader:
     def _templated(self, text: Text) -> bool:
         return self._talks and (self.chat == "always" or text.response is not None)
 
-    def _opening(self, messages: Messages) -> str:
+    def opening(self, messages: Messages) -> str:
+        """Return a conversation as one string, up to where its answer begins, or goes on.
+
+        Raises:
+            ModelError: there is no turn, or the chat template refuses them.
+        """
         if not messages:
             raise ModelError("the conversation has no turn")
         turns = [{"role": turn.role, "content": clean(turn.content)} for turn in messages]
@@ -129,10 +134,10 @@ class Reader:
             why = f"its template says: {str(error).partition(chr(10))[0]}"
             raise ModelError(f"the chat template of {self.name} fails", why=why, fix="chat=never") from error
 
-    def _unended(self, strings: list[str]) -> list[list[int]]:
-        """Return token ids without what a tokenizer puts at the end of a text."""
+    def spell(self, openings: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of such strings; nothing is cut, and nothing ends them."""
         special = not self._talks
-        encoded = self._encode(strings, special=special)
+        encoded = self._encode(list(openings), special=special)
         return [ids[: len(ids) - self._specials(ids, special)[1]] if ids else ids for ids in encoded]
 
     def _encode(self, strings: list[str], *, special: bool) -> list[list[int]]:

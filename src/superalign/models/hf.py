@@ -178,7 +178,8 @@ class HuggingFace(TransformerSettings):
     def _voice(self, module: Any, reader: Reader) -> Voice:
         from superalign.models._head import load_head
 
-        return Voice(load_head(self._folder(), self._config(), module), reader.completions, self._limit())
+        head = load_head(self._folder(), self._config(), module)
+        return Voice(head, reader.completions, self._limit(), reader)
 
     def _folder(self) -> Path:
         return folder_of(self.path, self.revision)

@@ -1,10 +1,10 @@
 """Attacking a model: which of several attacks make it do what it should not, how often, and at what price.
 
 In the world of *knowledge*, which is the default and harmless, the goals are questions with two answers. The target is
-asked plainly which one it finds likelier; an attack is to make it prefer the other one. Whether its plain answer was
-right is read by the metric alone, so that no attack is helped by the truth, and what pressure towards the truth does is
-reported on its own. In the world of *behaviours* the goals are requests, and a critic says of each response whether it
-does what was asked.
+asked plainly which one it finds likelier, by what differs between them; an attack is to make it prefer the other one.
+Whether its plain answer was right is read by the metric alone, so that no attack is helped by the truth, and what
+pressure towards the truth does is reported on its own. In the world of *behaviours* the goals are requests, and a
+critic says of each response whether it does what was asked.
 
 Every attack goes for the same goals with the same budget. Goals come from the *test* part; what an attack may learn
 from comes from the *transfer* part, without near-duplicates of a goal.
@@ -42,7 +42,6 @@ ATTACKS = (
     "poisoned-context",
     "many-shot",
     "best-of-n",
-    "map-elites",
 )
 
 
@@ -92,7 +91,7 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
     examples: Annotated[int, Field(ge=0)] = 16
     """How many other goals an attack may learn from."""
     queries: Annotated[int, Field(ge=1)] = 10
-    """Most queries to the target, a goal and attack."""
+    """Most queries to the target, a goal and attack; an attack on all goals together deals them out as it likes."""
     tokens: Annotated[int, Field(ge=1)] | None = None
     """Most tokens of all models, an attack and seed."""
     seconds: Annotated[float, Field(gt=0)] | None = None
