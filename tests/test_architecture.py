@@ -26,6 +26,8 @@ FLOORS = {
     "fetch": 2,
     "steps": 2,
     "teaching": 2,
+    "attacking": 2,
+    "attack_evaluation": 2,
     "listing": 5,
     "doctor": 5,
 }

@@ -58,6 +58,9 @@ def study_settings(
             metavar=name.upper(),
             help=f"{' '.join((field.description or '').split())} Default: {text}".replace("%", "%%"),
         )
+    if study.quick:
+        small = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in study.quick.items())
+        fields.add_argument("--quick", action="store_true", help=f"a small run: {small}, where they are not given")
     how = flags.add_argument_group("how to run it (no influence on the results)")
     how.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/STUDY-DIGEST)")
     how.add_argument("--executor", default="in-process", help="in-process, or pool,workers=N (default: in-process)")
@@ -66,7 +69,8 @@ def study_settings(
     how.add_argument("--quiet", action="store_true", help="no progress")
     how.add_argument("--json", action="store_true", help="print the result as JSON")
     found = flags.parse_args(words)
-    return found, {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
+    given = {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
+    return found, {**study.quick, **given} if study.quick and found.quick else given
 
 
 def add_export(export: Parser) -> None:

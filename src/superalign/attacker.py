@@ -23,6 +23,7 @@ from superalign.task import Tag
 Outcome = Literal["broken", "held", "undetermined", "error"]
 OUTCOMES: tuple[Outcome, ...] = ("broken", "held", "undetermined", "error")
 World = Literal["knowledge", "behaviour"]
+Role = Literal["attacker", "critic"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,13 @@ class Attempt:
     why: str = ""
     tokens: int = 0
 
+    @property
+    def fitness(self) -> float | None:
+        """The score; where there is none, 1 for broken and -1 for held; None where nobody can tell."""
+        if self.outcome in ("undetermined", "error"):
+            return None
+        return self.score if self.score is not None else 1.0 if self.outcome == "broken" else -1.0
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -98,7 +106,7 @@ class Ask:
     messages: Messages
     sampling: Sampling
     seed: int = 0
-    role: Literal["attacker", "critic"] = "attacker"
+    role: Role = "attacker"
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,26 @@ class Work:
 Request = Query | Ask | Choose | Work
 Search = Generator[Sequence[Request], Sequence[Any], None]
 """Yields requests that may be answered together; is sent one answer a request, in order."""
+
+
+def apart(one: str, other: str) -> tuple[str, str]:
+    """Return two answers without the words that both begin and end with: what is weighed when they are compared.
+
+    A claim that was just repeated word for word is likely for that reason alone; what differs is what is meant. Where
+    nothing would be left of one, both are returned whole.
+    """
+    a, b = one.split(), other.split()
+    start = 0
+    while start < min(len(a), len(b)) and a[start] == b[start]:
+        start += 1
+    end = 0
+    while end < min(len(a), len(b)) - start and a[-1 - end] == b[-1 - end]:
+        end += 1
+    found = (" ".join(words[start : len(words) - end]) for words in (a, b))
+    first, second = found
+    if end == 0 and first.endswith(".") and second.endswith("."):
+        first, second = first.rstrip("."), second.rstrip(".")
+    return (first, second) if first and second else (one, other)
 
 
 def tried(queries: Sequence[Query]) -> Generator[Sequence[Request], Sequence[Any], list[Attempt]]:
@@ -185,10 +213,13 @@ class Attack(Component, ABC):
     """The paper, or the words 'our reading' and the paper."""
     worlds: ClassVar[frozenset[World]] = frozenset({"knowledge", "behaviour"})
     """Where it makes sense."""
-    roles: ClassVar[frozenset[str]] = frozenset()
-    """Models it needs besides the target: attacker, critic."""
     white_box: ClassVar[bool] = False
     """Whether it looks inside the target."""
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Models it needs besides the target, as it is set."""
+        return frozenset()
 
     @abstractmethod
     def searches(self, goals: Sequence[Goal], scene: Scene) -> Iterable[tuple[Sequence[int], Search]]:

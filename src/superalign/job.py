@@ -23,10 +23,12 @@ class Tools:
     Args:
         store: for shared caches such as the feature bank.
         report: called with keyword facts of the progress (done, total, tokens, note).
+        key: the job's, for what it writes while it goes on.
     """
 
     store: Store
     report: Callable[..., None]
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def compute(job: Job, store: Store, listen: Listener) -> Artifact:
             listen("progress", job=job.key, title=job.title, seconds=seconds, **facts)
 
     with recorded_unsealings() as unsealed:
-        artifact = job.step.function(job.params, inputs, Tools(store, report))
+        artifact = job.step.function(job.params, inputs, Tools(store, report, job.key))
     seconds = time.perf_counter() - start
     about = {
         "step": job.step.name,

@@ -151,6 +151,30 @@ def interval(value: float, replicates: FloatArray) -> Bounds:
     return Bounds(value, float(low), float(high))
 
 
+def clustered_share(groups: npt.ArrayLike, hits: npt.ArrayLike) -> Bounds:
+    """Return the share of hits [n] with Wilson's (1927) interval at the effective number of items.
+
+    Items of one group are related. The effective number is p (1 - p) over the variance of the share by groups, n at
+    most; where all items agree, so that no variance can be seen, it is the number of groups (after Korn and Graubard
+    1998). Unlike a bootstrap's, the interval has a width where nothing, or everything, is a hit.
+    """
+    from scipy.stats import norm, t
+
+    x = np.asarray(hits, dtype=np.float64)
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    n, k, p = len(x), int(group.max()) + 1, float(x.mean())
+    effective = float(k)
+    if 0 < p < 1 and k > 1:
+        residuals = np.bincount(group, x - p, k)
+        variance = float((residuals**2).sum()) / n**2 * k / (k - 1)
+        effective = min(float(n), p * (1 - p) / variance) if variance > 0 else float(n)
+    tail = (1 + LEVEL) / 2
+    z = float(norm.ppf(tail) if k < 2 else t.ppf(tail, k - 1))
+    middle = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
+    half = z * np.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2)) / (1 + z**2 / effective)
+    return Bounds(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+
+
 @dataclass(frozen=True)
 class Recovered:
     """Performance gap recovered, or why it is refused."""

