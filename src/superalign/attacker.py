@@ -199,7 +199,7 @@ class Budget(Config):
     """What an attack may spend; it ends when the first of these is spent."""
 
     queries: Annotated[int, Field(ge=1)] = 10
-    """To the target, a goal."""
+    """To the target, a goal; a search for several goals may deal them out among these as it likes."""
     tokens: Annotated[int, Field(ge=1)] | None = None
     """That all models read and write, for all goals together."""
     seconds: Annotated[float, Field(gt=0)] | None = None

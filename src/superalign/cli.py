@@ -290,12 +290,12 @@ def _audit(options: argparse.Namespace) -> int:
     from superalign.config import parse_spec
     from superalign.display import printable, watch
     from superalign.filter import filters
-    from superalign.model import models
+    from superalign.model import models, with_features
     from superalign.task import tasks
 
     known = parse_spec(options.data)[0] in tasks.names()
     source = tasks.build(options.data if known else f"file:{options.data}")
-    model, clean = models.build(options.model), filters.build(options.clean)
+    model, clean = with_features(models.build(options.model), "--model"), filters.build(options.clean)
     plain = options.data.rpartition("/")[2].partition(",")[0]
     out = Path(options.out or f"{Path(plain.partition(':')[2] or plain).stem}-audit")
     with watch(quiet=options.quiet) as view:

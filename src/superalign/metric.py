@@ -172,7 +172,8 @@ def clustered_share(groups: npt.ArrayLike, hits: npt.ArrayLike) -> Bounds:
     z = float(norm.ppf(tail) if k < 2 else t.ppf(tail, k - 1))
     middle = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z * np.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2)) / (1 + z**2 / effective)
-    return Bounds(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    low, high = (0.0 if p == 0 else float(middle - half)), (1.0 if p == 1 else float(middle + half))
+    return Bounds(p, max(0.0, low), min(1.0, high))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator, ValidationInfo
 
 from superalign.chat import Messages, Reply, Sampling, Scored
 from superalign.config import Component
@@ -113,6 +114,8 @@ class Model(Component, ABC):
     """Base of the models. Building one reads no weights; the first use does."""
 
     trainable: ClassVar[bool] = False
+    has_features: ClassVar[bool] = True
+    """Whether there are hidden states to be had; a model behind HTTP only writes."""
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -194,3 +197,23 @@ class Model(Component, ABC):
 
 models: Registry[Model] = Registry("model", "superalign.models", Model)
 ModelChoice = Annotated[Model, *chosen(models)]
+
+
+def with_features(model: Model, setting: str) -> Model:
+    """Return the model that a setting chose, if it has features.
+
+    Raises:
+        ModelError: it only writes text.
+    """
+    if model.has_features:
+        return model
+    why = f"{setting} learns from hidden states"
+    raise ModelError(f"{model} only writes text", why=why, fix="take the model itself: hf:FOLDER, embedded:smollm2")
+
+
+def _layered(model: Model, info: ValidationInfo) -> Model:
+    return with_features(model, f"setting '{info.field_name}'")
+
+
+LayeredModelChoice = Annotated[Model, *chosen(models), AfterValidator(_layered)]
+"""A ModelChoice that refuses, before anything is done, a model without features."""

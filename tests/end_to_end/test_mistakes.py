@@ -10,6 +10,7 @@ import pytest
 from faults import Shell
 
 W2S = ("run", "weak-to-strong")
+ENDPOINT = "openai:m,url=http://localhost:9/v1"
 NOT_YAML = "is not YAML"
 NO_MAPPING = "must be a mapping of settings"
 
@@ -32,6 +33,20 @@ WORDS = {
     "model parameter": ([*W2S, "--strong", "embedded:smollm2,leyer=3"], "'leyer'", "did you mean 'layer'?"),
     "model without a name": ([*W2S, "--weak", "hf"], "hf needs the setting 'path'", "write hf:PATH"),
     "model without its scheme": ([*W2S, "--weak", "minilm"], "'minilm'", "did you mean 'embedded:minilm'?"),
+    "model that only writes": (
+        [*W2S, "--strong", ENDPOINT],
+        f"{ENDPOINT} only writes text",
+        "setting 'strong'",
+        "hf:FOLDER",
+    ),
+    "helper that only writes": ([*W2S, "--helpers", "embedded:vader", ENDPOINT], "only writes text", "'helpers'"),
+    "model of noise that only writes": (["run", "label-noise", "--model", ENDPOINT], "only writes text", "'model'"),
+    "model of an audit that only writes": (
+        ["audit-labels", "films.csv", "--model", ENDPOINT],
+        "only writes text",
+        "--model learns",
+    ),
+    "key as a setting": ([*W2S, "--strong", f"{ENDPOINT},key=sk-1"], "'key' of openai is not the name", "export"),
     "model folder": ([*W2S, "--weak", "hf:./nowhere"], "there is no folder './nowhere'"),
     "objective": ([*W2S, "--methods", "naive", "logcnof"], "'logcnof'", "did you mean 'logconf'?"),
     "objective parameter": ([*W2S, "--methods", "logconf,alhpa=1"], "'alhpa'", "did you mean 'alpha'?"),

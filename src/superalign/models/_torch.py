@@ -26,20 +26,26 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def use_threads(n: int | None = None) -> int:
-    """Set torch's threads to `n`, else $SUPERALIGN_THREADS, else the usable cores; return the number set.
+def asked_threads(n: int | None = None) -> int:
+    """Return `n`, else $SUPERALIGN_THREADS, else the usable cores.
 
     Raises:
         ConfigError: the number is not a positive integer.
     """
-    import torch
-
     asked = str(n) if n is not None else os.environ.get(THREADS) or str(usable_cores())
     if not asked.isdecimal() or int(asked) < 1:
         raise ConfigError(f"threads must be a positive number, not '{asked}'", where=None if n is not None else THREADS)
-    if torch.get_num_threads() != int(asked):
-        torch.set_num_threads(int(asked))
     return int(asked)
+
+
+def use_threads(n: int | None = None) -> int:
+    """Set torch's threads to what `asked_threads` says; return the number set."""
+    import torch
+
+    asked = asked_threads(n)
+    if torch.get_num_threads() != asked:
+        torch.set_num_threads(asked)
+    return asked
 
 
 def pick_device(device: str) -> str:

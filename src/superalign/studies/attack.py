@@ -18,7 +18,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from superalign.attack_evaluation import AttackCell, AttackEvidence, evaluate
+from superalign.attack_evaluation import evaluate
+from superalign.attack_evidence import AttackCell, AttackEvidence
 from superalign.attack_result import AttackResult
 from superalign.attacker import Attack, AttackChoice, Budget
 from superalign.attacking import ask_plainly, attack, transfer
@@ -42,6 +43,7 @@ ATTACKS = (
     "poisoned-context",
     "many-shot",
     "best-of-n",
+    "map-elites",
 )
 
 
@@ -91,7 +93,7 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
     examples: Annotated[int, Field(ge=0)] = 16
     """How many other goals an attack may learn from."""
     queries: Annotated[int, Field(ge=1)] = 10
-    """Most queries to the target, a goal and attack."""
+    """Most queries to the target, a goal and attack; an attack on all goals together deals them out as it likes."""
     tokens: Annotated[int, Field(ge=1)] | None = None
     """Most tokens of all models, an attack and seed."""
     seconds: Annotated[float, Field(gt=0)] | None = None

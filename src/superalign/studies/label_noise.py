@@ -20,7 +20,7 @@ from superalign.filter import FilterChoice
 from superalign.fit import FitChoice
 from superalign.fits.probe import Probe
 from superalign.job import Job
-from superalign.model import ModelChoice, Stage
+from superalign.model import LayeredModelChoice, Stage
 from superalign.noise import Noise, NoiseChoice
 from superalign.noise_evaluation import Method, NoiseCell, NoiseEvidence, evaluate
 from superalign.noise_result import LabelNoiseResult
@@ -84,7 +84,7 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
     summary: ClassVar[str] = "make a known share of true labels wrong; measure which methods still learn the truth"
     example: ClassVar[str] = "superalign run label-noise --task facts,cities=800 --methods naive gce --rates 0 0.2 0.4"
 
-    model: ModelChoice = default("embedded:smollm2")
+    model: LayeredModelChoice = default("embedded:smollm2")
     """The model that learns."""
     task: TaskChoice = default("facts")
     """What is learnt."""

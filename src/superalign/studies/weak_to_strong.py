@@ -21,7 +21,7 @@ from superalign.filter import FilterChoice
 from superalign.fit import Fit, FitChoice
 from superalign.fits.probe import Probe
 from superalign.job import Job
-from superalign.model import Model, ModelChoice, Stage
+from superalign.model import LayeredModelChoice, Model, Stage
 from superalign.objective import Objective, ObjectiveChoice
 from superalign.objectives.naive import SoftCrossEntropy
 from superalign.registry import Distinct, default
@@ -61,9 +61,9 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     summary: ClassVar[str] = "train a strong model on a weak model's labels; measure how much of the gap is recovered"
     example: ClassVar[str] = "superalign run weak-to-strong --task facts,cities=800 --methods naive logconf,alpha=0.75"
 
-    weak: ModelChoice = default("embedded:minilm")
+    weak: LayeredModelChoice = default("embedded:minilm")
     """The supervisor: a model trained on true labels of the supervise part."""
-    strong: ModelChoice = default("embedded:smollm2")
+    strong: LayeredModelChoice = default("embedded:smollm2")
     """The student, and the ceiling."""
     task: TaskChoice = default("facts")
     """What is learnt."""
@@ -71,11 +71,11 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     """Objectives by which students learn from the weak labels."""
     filters: Annotated[tuple[FilterChoice, ...], Distinct] = ()
     """Filters of the weak labels: each method also learns from what each of them leaves."""
-    helpers: Annotated[tuple[ModelChoice, ...], Distinct] = ()
+    helpers: Annotated[tuple[LayeredModelChoice, ...], Distinct] = ()
     """Other weak models, which label together with `weak`."""
     ensemble: EnsembleChoice = default("mean")
     """How the weak models, or several learners of one, label together."""
-    through: Annotated[tuple[ModelChoice, ...], Distinct] = ()
+    through: Annotated[tuple[LayeredModelChoice, ...], Distinct] = ()
     """Models between weak and strong: each learns, from the labels of the one before, a slice of the transfer part."""
     fit: FitChoice = default("probe")
     """How much of the strong model moves: probe, lora or full."""
