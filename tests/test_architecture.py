@@ -28,6 +28,7 @@ FLOORS = {
     "teaching": 2,
     "attacking": 2,
     "attack_evaluation": 2,
+    "attack_evidence": 2,
     "listing": 5,
     "doctor": 5,
 }

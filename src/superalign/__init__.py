@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from superalign.attack_result import AttackResult
     from superalign.errors import SuperalignError
     from superalign.fit import Fit
     from superalign.label import Labels
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from superalign.result import WeakToStrongResult
     from superalign.runs import load, resume, run
     from superalign.store import Store
+    from superalign.studies.attack import AttackStudy
     from superalign.studies.label_noise import LabelNoise
     from superalign.studies.weak_to_strong import WeakToStrong
     from superalign.study import Study
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AttackResult",
+    "AttackStudy",
     "Comparison",
     "Example",
     "Fit",
@@ -50,6 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "attack_result": ("AttackResult",),
     "errors": ("SuperalignError",),
     "fit": ("Fit",),
     "label": ("Labels",),
@@ -59,6 +64,7 @@ _HOMES = {
     "noise_result": ("LabelNoiseResult",),
     "runs": ("load", "resume", "run"),
     "store": ("Store",),
+    "studies.attack": ("AttackStudy",),
     "studies.weak_to_strong": ("WeakToStrong",),
     "studies.label_noise": ("LabelNoise",),
     "study": ("Study",),

@@ -113,7 +113,7 @@ def _read(speech: Speech, past: Past, units: Sequence[Question]) -> list[FloatAr
     return np.split(total.cpu().numpy(), np.cumsum(counts)[:-1])
 
 
-class Layout(NamedTuple):
+class Segments(NamedTuple):
     """Questions as rows: a conversation, then its answers one after the other, each without its last token.
 
     Args:
@@ -133,9 +133,9 @@ class Layout(NamedTuple):
     owner: list[int]
 
 
-def _lay_out(units: Sequence[Question]) -> Layout:
+def _lay_out(units: Sequence[Question]) -> Segments:
     longest = max(unit.size for unit in units)
-    out = Layout([], [], [], [], [], [])
+    out = Segments([], [], [], [], [], [])
     answers = 0
     for row, (given, written) in enumerate(units):
         ids, positions, segments = list(given), list(range(len(given))), [0] * len(given)

@@ -18,7 +18,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from superalign.attack_evaluation import AttackCell, AttackEvidence, evaluate
+from superalign.attack_evaluation import evaluate
+from superalign.attack_evidence import AttackCell, AttackEvidence
 from superalign.attack_result import AttackResult
 from superalign.attacker import Attack, AttackChoice, Budget
 from superalign.attacking import ask_plainly, attack, transfer
@@ -42,6 +43,7 @@ ATTACKS = (
     "poisoned-context",
     "many-shot",
     "best-of-n",
+    "map-elites",
 )
 
 
