@@ -19,8 +19,8 @@ def canonical(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 (hex) of the canonical JSON of `value`."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    """SHA-256 (hex) of the canonical JSON of `value`, in which texts may hold lone surrogates."""
+    return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()
 
 
 class Config(BaseModel):
