@@ -29,6 +29,7 @@ TIMEOUT = 240.0
 SETTINGS = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
 PRELOADED = ["pytest", "scipy.stats", "torch", "transformers", "peft", "rich.console", "rich.progress", "vl_convert"]
 PRELOADED += [f"transformers.models.{name}.modeling_{name}" for name in ("bert", "llama")]
+PRELOADED += ["torch.distributed.fsdp", "test_distributed"]  # which imports this module, too
 PRELOADED += [found.name for found in walk_packages(superalign.__path__, "superalign.") if "__" not in found.name]
 CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 
@@ -127,7 +128,7 @@ def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in SETTINGS.items():
+        for name, value in {**SETTINGS, "PYTHONPATH": os.pathsep.join(sys.path)}.items():
             patch.setenv(name, value)
         forkserver.ensure_running()
     return context
