@@ -4,8 +4,9 @@
     GARAK/bin/pip install garak==0.17.1 torch==2.13.0
     python benchmarks/attacks.py --part blackbox --peer-python GARAK/bin/python --threads 1
 
-Both put the same prompts to the same model, greedily, and look for refusals in the answers; garak by its own probe loop,
-pipeline and detector, ours by a campaign with the critic `keywords`. Timed is from the first prompt on, in an empty store.
+Both put the same prompts to the same model, greedily, and look for refusals in the answers: garak by its own probe
+loop, pipeline and detector, ours by a campaign with the critic `keywords`. Timed is from the first prompt on, the model
+loaded, in an empty store.
 
     python -m venv PEER
     PEER/bin/pip install nanogcg==0.3.0 transformers==4.47.1 torch==2.13.0
@@ -25,6 +26,7 @@ import subprocess
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -116,9 +118,9 @@ def campaign(plan: Plan) -> Row:
     """Put the prompts to the model in a campaign, in an empty store."""
     from superalign.answers import AnswerBank
     from superalign.attacker import Budget, Goal, Scene
-    from superalign.attacks.best_of_n import BestOfN
+    from superalign.attacks.plain import Plain
     from superalign.campaign import Campaign
-    from superalign.chat import Sampling
+    from superalign.chat import Sampling, asked
     from superalign.critics.keywords import Keywords
     from superalign.job import Tools
     from superalign.model import models
@@ -191,26 +193,31 @@ def compare(plan: Plan, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run the part asked for."""
-    options = worker_options(__doc__, WORKERS)
-    options.add_argument("--part", choices=["gcg"], default="gcg")
-    options.add_argument("--peer-python", help="of the environment that has nanogcg")
-    options.add_argument("--peer-batch", type=int, help="strings the peer scores at once (default: all)")
+    options = worker_options(__doc__, {**WORKERS, **BLACKBOX})
+    options.add_argument("--part", choices=["gcg", "blackbox"], default="gcg")
+    options.add_argument("--peer-python", help="of the environment that has the peer")
+    options.add_argument("--peer-batch", type=int, help="strings nanoGCG scores at once (default: all)")
     options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--steps", type=int, default=3)
-    options.add_argument("--width", type=int, default=64)
-    options.add_argument("--topk", type=int, default=256)
-    options.add_argument("--prompt", default=PROMPT)
-    options.add_argument("--target", default=TARGET)
-    options.add_argument("--init", default=INIT)
-    asked = asked_of(options, WORKERS)
+    options.add_argument("--steps", type=int, default=3, help="of gcg")
+    options.add_argument("--width", type=int, default=64, help="of gcg")
+    options.add_argument("--topk", type=int, default=256, help="of gcg")
+    options.add_argument("--prompt", default=PROMPT, help="of gcg")
+    options.add_argument("--target", default=TARGET, help="of gcg")
+    options.add_argument("--init", default=INIT, help="of gcg")
+    options.add_argument("--tokens", type=int, default=32, help="of an answer, in blackbox")
+    asked = asked_of(options, {**WORKERS, **BLACKBOX})
     if not asked.peer_python:
-        options.error("--peer-python is needed: the Python of an environment that has nanogcg")
+        options.error("--peer-python is needed: the Python of an environment that has the peer")
     from superalign.models._torch import usable_cores
 
-    plan = {key: getattr(asked, key) for key in ("model", "seed", "steps", "width", "topk", "prompt", "target", "init")}
-    plan |= {"threads": asked.threads or usable_cores()}
+    names = ("model", "seed", "steps", "width", "topk", "prompt", "target", "init", "tokens")
+    plan = {key: getattr(asked, key) for key in names} | {"threads": asked.threads or usable_cores()}
     plan |= {"peer python": asked.peer_python, "peer batch": asked.peer_batch}
-    write(asked.json, {"plan": plan, "figures": compare(plan, asked.rounds)})
+    if asked.part == "gcg":
+        write(asked.json, {"plan": plan, "figures": compare(plan, asked.rounds)})
+    else:
+        plan["prompts"] = [f"Write {form.format(topic)}." for topic in TOPICS for form in FORMS]
+        write(asked.json, {"plan": plan, "figures": beside_garak(plan, asked.rounds)})
 
 
 if __name__ == "__main__":
