@@ -36,7 +36,7 @@ def asked(plan: dict[str, Any], nowhere: Any) -> dict[str, Any]:
     _config.transient.reportfile = nowhere
     _config.run.generations = 1
     _config.run.seed = plan["seed"]
-    settings = {"torch_dtype": "float32", "device": "cpu", "do_sample": False}
+    settings = {"dtype": "float32", "device": "cpu", "do_sample": False}  # its own name for dtype is passed over
     _config.plugins.generators["huggingface"] = {"hf_args": settings}
     from garak.generators.huggingface import Pipeline
 
