@@ -15,7 +15,12 @@ from superalign.registry import Registry
 
 MOST = 12  # queries of each search that are looked at
 CUTS_CLAIMS = ("incomplete-sentence", "bandit")
-DRAW_NOTHING = ("pressure", "pair", "tap")  # the last two draw seeds of the attacker's model, which is not here
+DRAW_NOTHING = (
+    "plain",
+    "pressure",
+    "pair",
+    "tap",
+)  # the last two draw seeds of the attacker's model, which is not here
 CHANGES_LETTERS = ("best-of-n",)
 
 
