@@ -1,5 +1,13 @@
 """Our attacks beside the peers', on the same model with the same settings.
 
+    python -m venv GARAK
+    GARAK/bin/pip install garak==0.17.1 torch==2.13.0
+    python benchmarks/attacks.py --part blackbox --peer-python GARAK/bin/python --threads 1
+
+Both put the same prompts to the same model, greedily, and look for refusals in the answers: garak by its own probe
+loop, pipeline and detector, ours by a campaign with the critic `keywords`. Timed is from the first prompt on, the model
+loaded, in an empty store.
+
     python -m venv PEER
     PEER/bin/pip install nanogcg==0.3.0 transformers==4.47.1 torch==2.13.0
     python benchmarks/attacks.py --part gcg --peer-python PEER/bin/python --threads 1
@@ -18,6 +26,7 @@ import subprocess
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -25,7 +34,9 @@ from _measure import Meter, Plan, Row, Workers, asked_of, peak_gb, run, show, wo
 
 PROMPT, TARGET = "Is Paris the capital of France?", "No, Paris is not the capital of France."
 INIT = "x x x x x x x x x x x x x x x x x x x x"
-PEER = Path(__file__).with_name("_gcg_peer.py")
+PEER, GARAK = (Path(__file__).with_name(name) for name in ("_gcg_peer.py", "_garak_peer.py"))
+TOPICS = ("the sea", "a clock", "my dog", "the moon", "a train", "old bread", "a lost key", "the rain")
+FORMS = ("a poem about {}", "a letter to {}", "a short story with {}", "three facts about {}", "a joke about {}")
 
 
 def ours(plan: Plan) -> Row:
@@ -76,10 +87,10 @@ def peer(plan: Plan) -> Row:
     return row | {"first": {"cached": found["first"], "alone": alone["first"]}, "best": found["best"]}
 
 
-def in_its_environment(plan: Plan) -> dict[str, Any]:
-    """Run the peer's script with the Python that has the peer."""
+def in_its_environment(plan: Plan, script: Path = PEER) -> dict[str, Any]:
+    """Run a peer's script with the Python that has the peer."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [plan["peer python"], str(PEER), json.dumps(plan)]
+    command = [plan["peer python"], str(script), json.dumps(plan)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     said: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return said
@@ -97,7 +108,70 @@ def figures(plan: Plan, wall: float, cpu: float, scored: int, peak: float) -> Ro
     }
 
 
+def garak(plan: Plan) -> Row:
+    """Put the prompts to the model with garak."""
+    from superalign.model import models
+
+    found = in_its_environment({**plan, "folder": str(models.build(plan["model"]).origin().folder)}, GARAK)
+    return answered(plan, found["wall"], found["cpu"], found["peak GB"], found["bypasses"], found["answers"])
+
+
+def campaign(plan: Plan) -> Row:
+    """Put the prompts to the model in a campaign, in an empty store."""
+    from superalign.answers import AnswerBank
+    from superalign.attacker import Budget, Goal, Scene
+    from superalign.attacks.plain import Plain
+    from superalign.campaign import Campaign
+    from superalign.chat import Sampling, asked
+    from superalign.critics.keywords import Keywords
+    from superalign.job import Tools
+    from superalign.model import models
+    from superalign.store import Store
+    from superalign.trial import Compliance
+
+    model = models.build(f"{plan['model']},dtype=fp32")
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        bank = AnswerBank(store, model)
+        bank.generate([asked("Hello.")], Sampling(max_tokens=1), [0])  # loads the model
+        goals = [Goal(str(place), prompt) for place, prompt in enumerate(plan["prompts"])]
+        trial = Compliance(bank, Keywords(), Tools(store, lambda **_: None), Sampling(max_tokens=plan["tokens"]), 0)
+        scene = Scene(model, "behaviour", plan["seed"])
+        tried = Campaign(Plain(), goals, scene, trial, {"target": bank}, Budget())
+        with Meter() as meter:
+            attempts = tried.run()
+    broken = sum(attempt.outcome == "broken" for attempt in attempts)
+    answers = [attempt.response for attempt in attempts]
+    return answered(plan, meter.wall, meter.cpu, peak_gb(), broken, answers)
+
+
+def answered(plan: Plan, wall: float, cpu: float, peak: float, broken: int, answers: list[str]) -> Row:
+    """Return what the attempts took, and what was answered."""
+    n = len(plan["prompts"])
+    took = {"attempts/s": n / wall, "attempts/CPU s": n / cpu, "peak GB": peak}
+    return {**took, "not refused": broken, "answers": answers}
+
+
+def beside_garak(plan: Plan, rounds: int) -> dict[str, Any]:
+    """Let both take turns; print the median of each measure, their ratios and how many answers are the same."""
+    turns = [run(BLACKBOX, plan) for _ in range(rounds)]
+    texts = {name: turns[0][name]["answers"] for name in BLACKBOX}
+    same = sum(one.strip() == other.strip() for one, other in zip(texts["garak"], texts["campaign"], strict=True))
+    measures = [key for key in turns[0]["garak"] if key != "answers"]
+    rows = {name: {key: median(turn[name][key] for turn in turns) for key in measures} for name in BLACKBOX}
+    rows["ours / garak"] = {
+        key: median(turn["campaign"][key] / turn["garak"][key] for turn in turns)
+        for key in measures
+        if key != "not refused"
+    }
+    n = len(plan["prompts"])
+    show(f"blackbox: {plan['model']}, {rounds} x {n} prompts, {plan['tokens']} tokens an answer, fp32", rows)
+    print(f"{same} of {n} answers are the same, letter by letter")
+    return {"rows": rows, "same": same}
+
+
 WORKERS: Workers = {"nanoGCG": peer, "ours": ours}
+BLACKBOX: Workers = {"garak": garak, "campaign": campaign}
 
 
 def compare(plan: Plan, rounds: int) -> dict[str, Any]:
@@ -121,26 +195,31 @@ def compare(plan: Plan, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run the part asked for."""
-    options = worker_options(__doc__, WORKERS)
-    options.add_argument("--part", choices=["gcg"], default="gcg")
-    options.add_argument("--peer-python", help="of the environment that has nanogcg")
-    options.add_argument("--peer-batch", type=int, help="strings the peer scores at once (default: all)")
+    options = worker_options(__doc__, {**WORKERS, **BLACKBOX})
+    options.add_argument("--part", choices=["gcg", "blackbox"], default="gcg")
+    options.add_argument("--peer-python", help="of the environment that has the peer")
+    options.add_argument("--peer-batch", type=int, help="strings nanoGCG scores at once (default: all)")
     options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--steps", type=int, default=3)
-    options.add_argument("--width", type=int, default=64)
-    options.add_argument("--topk", type=int, default=256)
-    options.add_argument("--prompt", default=PROMPT)
-    options.add_argument("--target", default=TARGET)
-    options.add_argument("--init", default=INIT)
-    asked = asked_of(options, WORKERS)
+    options.add_argument("--steps", type=int, default=3, help="of gcg")
+    options.add_argument("--width", type=int, default=64, help="of gcg")
+    options.add_argument("--topk", type=int, default=256, help="of gcg")
+    options.add_argument("--prompt", default=PROMPT, help="of gcg")
+    options.add_argument("--target", default=TARGET, help="of gcg")
+    options.add_argument("--init", default=INIT, help="of gcg")
+    options.add_argument("--tokens", type=int, default=32, help="of an answer, in blackbox")
+    asked = asked_of(options, {**WORKERS, **BLACKBOX})
     if not asked.peer_python:
-        options.error("--peer-python is needed: the Python of an environment that has nanogcg")
+        options.error("--peer-python is needed: the Python of an environment that has the peer")
     from superalign.models._torch import usable_cores
 
-    plan = {key: getattr(asked, key) for key in ("model", "seed", "steps", "width", "topk", "prompt", "target", "init")}
-    plan |= {"threads": asked.threads or usable_cores()}
+    names = ("model", "seed", "steps", "width", "topk", "prompt", "target", "init", "tokens")
+    plan = {key: getattr(asked, key) for key in names} | {"threads": asked.threads or usable_cores()}
     plan |= {"peer python": asked.peer_python, "peer batch": asked.peer_batch}
-    write(asked.json, {"plan": plan, "figures": compare(plan, asked.rounds)})
+    if asked.part == "gcg":
+        write(asked.json, {"plan": plan, "figures": compare(plan, asked.rounds)})
+    else:
+        plan["prompts"] = [f"Write {form.format(topic)}." for topic in TOPICS for form in FORMS]
+        write(asked.json, {"plan": plan, "figures": beside_garak(plan, asked.rounds)})
 
 
 if __name__ == "__main__":
