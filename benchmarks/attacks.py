@@ -40,7 +40,7 @@ FORMS = ("a poem about {}", "a letter to {}", "a short story with {}", "three fa
 
 
 def ours(plan: Plan) -> Row:
-    """Take the steps with superalign's engine; score the peer's string too."""
+    """Take the steps with superalign's engine."""
     from superalign.attacker import Goal
     from superalign.attacks._gcg import Descent, Origin, Rule, common_tokens
     from superalign.attacks._glass import Glass
@@ -49,28 +49,30 @@ def ours(plan: Plan) -> Row:
 
     glass = Glass(models.build(f"{plan['model']},dtype=fp32"))
     place = place_of(glass.voice.spelling, Goal("goal", plan["prompt"], plan["target"]), plan["init"], glass.name)
-    descent = Descent([glass], [[place]], common_tokens([glass], True), Rule(plan["width"], plan["topk"], 1, 0.0))
-    scored = 0
-    losses_of = descent.losses
+    scored = []
 
-    def counted(strings: np.ndarray, *given: Any) -> Any:
-        nonlocal scored
-        scored += len(strings)
-        return losses_of(strings, *given)
+    class Counted(Descent):
+        """Notes how many strings are scored."""
 
+        def losses(self, strings: Any, *given: Any) -> Any:
+            scored.append(len(strings))
+            return super().losses(strings, *given)
+
+    descent = Counted([glass], [[place]], common_tokens([glass], True), Rule(plan["width"], plan["topk"], 1, 0.0))
     start = np.array([place.start])
-    first = {"cached": float(glass.losses(place, start)), "held": glass.caches}
+    first = {"cached": float(glass.losses(place, start))}
+    if not glass.caches:
+        raise SystemExit("the model is read without a cache: nothing to compare")
     glass.caches = False
     first["alone"] = float(glass.losses(place, start))
-    glass.caches = bool(first["held"])
-    descent.losses = counted  # type: ignore[method-assign]
+    glass.caches = True
     found, origin = [], Origin(place.start, 1)
     with Meter() as meter:
         for step in range(plan["steps"]):
             found.append(descent.step([origin], np.random.default_rng([plan["seed"], step])))
             origin = Origin(tuple(found[-1]["ids"]), 1)
     best = min(one["loss"] for one in found)
-    return figures(plan, meter.wall, meter.cpu, scored, peak_gb()) | {"first": first, "best": best}
+    return figures(plan, meter.wall, meter.cpu, sum(scored), peak_gb()) | {"first": first, "best": best}
 
 
 def peer(plan: Plan) -> Row:

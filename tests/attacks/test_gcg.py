@@ -14,13 +14,16 @@ import torch
 from driven import run
 
 from checkpoints import save_checkpoint
-from superalign.attacker import Attempt, Goal, Outcome, Query, Scene, attacks
+from superalign.answers import AnswerBank
+from superalign.attacker import Attempt, Budget, Goal, Outcome, Query, Scene, attacks
 from superalign.attacks._gcg import Descent, Origin, Rule, common_tokens, proposals
 from superalign.attacks._glass import Glass
 from superalign.attacks._place import allowed_tokens, place_of
+from superalign.campaign import Campaign
 from superalign.errors import DataError, ModelError
 from superalign.model import Model, models
-from superalign.models.vader import Vader
+from superalign.store import Store
+from superalign.trial import Denial
 
 LANGUAGE = ("llama", "qwen2", "gpt2", "gpt_neox", "gemma3")
 GOAL = Goal("a", "Is Paris in France?", "No, it is not.")
@@ -380,10 +383,11 @@ def test_hostile_goals_are_read_as_text_or_refused(prompt, architecture, tiny):
     assert said[0].startswith(prompt)
 
 
-@pytest.mark.parametrize(("given", "why"), [("vader", "fine-tuned"), ("bert", "encoder"), ("cut", "cut off")])
+@pytest.mark.parametrize(("given", "why"), [("openai", "only writes text"), ("bert", "encoder"), ("cut", "cut off")])
 def test_a_model_that_cannot_be_looked_into_is_refused(given, why, tiny):
     folder = tiny("bert" if given == "bert" else "llama")
-    target = Vader(folder=folder) if given == "vader" else model_of(folder, layer=1 if given == "cut" else None)
+    endpoint = "openai:some,url=http://127.0.0.1:9/v1"  # nobody listens: it is refused before it is asked
+    target = models.build(endpoint) if given == "openai" else model_of(folder, layer=1 if given == "cut" else None)
     with pytest.raises(ModelError, match="cannot be looked into") as refused:
         attack_of().searches([GOAL], Scene(target, "behaviour", 0))
     assert why in str(refused.value)
@@ -397,3 +401,28 @@ def test_goals_without_a_claim_or_too_long_are_refused_before_anything_is_comput
     with pytest.raises(DataError, match="goal 'l' is too long") as refused:
         attack_of().searches([GOAL, Goal("l", "very " * 200, "No")], scene)
     assert "128" in str(refused.value)
+
+
+def test_a_campaign_goes_on_after_a_kill(tiny, tmp_path):
+    target = model_of(tiny("llama"))
+    goals = [Goal(f"g{n}", f"Is the river {n} long?", "No, it is not.", "Yes, it is.") for n in (1, 2)]
+    scene = Scene(target, "knowledge", 0)
+
+    def attempts(place: Path, stop_at: int | None = None) -> list[Attempt]:
+        bank = AnswerBank(Store(place), target)
+        made: list[Attempt] = []
+
+        def record(fresh: Sequence[Attempt]) -> None:
+            made.extend(fresh)
+            if stop_at is not None and len(made) >= stop_at:
+                raise KeyboardInterrupt
+
+        Campaign(attack_of(), goals, scene, Denial(bank), {"target": bank}, Budget(), record).run()
+        return made
+
+    whole = attempts(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        attempts(tmp_path / "killed", 2)
+    assert attempts(tmp_path / "killed") == whole
+    assert [(one.query.goal, one.query.tags["step"]) for one in whole] == [(0, 3), (1, 3), (0, 6), (1, 6)]
+    assert {one.outcome for one in whole} <= {"broken", "held"}

@@ -101,7 +101,7 @@ def place_of(spelling: Spelling, goal: Goal, init: str, name: str) -> Place:
         why = "it says no words that the target's answer shall begin with"
         raise DataError(f"goal '{goal.id}' cannot be followed along a gradient", why=why, fix="give every goal a claim")
     string = " " + init.strip()
-    other = next(sign for sign in (" !", " 7", " Q") if sign[1] not in init)
+    other = next(f" {sign}" for sign in map(chr, range(33, 0x3000)) if sign not in init)
 
     def opening(text: str) -> str:
         return spelling.text_of(asked(goal.prompt + text))
