@@ -32,6 +32,13 @@ def asked(text: str) -> Messages:
     return (Message("user", text),)
 
 
+def as_text(messages: Messages) -> str:
+    """Return a conversation as one text: a single turn bare, several as `User: ...`, `Assistant: ...`."""
+    if len(messages) == 1:
+        return messages[0].content
+    return "\n\n".join(f"{turn.role.capitalize()}: {turn.content}" for turn in messages)
+
+
 class Sampling(Config):
     """How an answer is drawn."""
 

@@ -28,6 +28,8 @@ LISTS = (
     "filters",
     "noises",
     "ensembles",
+    "attacks",
+    "critics",
     "executors",
     "sinks",
     "runs",

@@ -7,17 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import Field
+
 from superalign.chat import Messages, asked
 from superalign.config import Component
 from superalign.errors import ConfigError
 from superalign.job import Tools
 from superalign.label import Labels
+from superalign.model import Model
 from superalign.registry import Registry, chosen
 from superalign.store import Artifact
 from superalign.task import Comparison, Item
 
 Verdict = Literal["good", "bad", "undetermined"]
 Severity = Literal["minor", "major"]
+Abstain = Annotated[float, Field(ge=0.5, lt=1)]
+"""The least confidence with which a verdict is given; 0.5 gives it always."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Case:
         """Make a case of a task's item; a text without a response is itself what is judged."""
         group = item.group or item.id
         if isinstance(item, Comparison):
-            return cls(item.id, asked(item.prompt), item.responses, group)
+            return cls(item.id, asked(item.prompt) if item.prompt else (), item.responses, group)
         if item.response is None:
             return cls(item.id, (), (item.prompt,), group)
         return cls(item.id, asked(item.prompt), (item.response,), group)
@@ -96,6 +101,8 @@ class Critique:
         undetermined: why it cannot tell: "abstained", "unparsable", "error: ..." or "unanswered".
         flaws: what it found.
         cost: what it took.
+        orders: where it was asked in more than one order (of responses, or of the answers it may give): what it said in
+            each, as `good` is to be read; the first is the order of the case. Their difference is the position's doing.
     """
 
     words: str = ""
@@ -103,6 +110,20 @@ class Critique:
     undetermined: str = ""
     flaws: tuple[Flaw, ...] = ()
     cost: Cost = field(default_factory=Cost)
+    orders: tuple[float, ...] = ()
+
+    @classmethod
+    def leaning(cls, good: float, abstain: float, **said: Any) -> Critique:
+        """Return a critique with this probability, or one that abstains: less sure than that, or between the two.
+
+        Args:
+            good: the probability.
+            abstain: the least confidence with which a verdict is given.
+            **said: the other fields.
+        """
+        if max(good, 1 - good) < abstain or good == 0.5:
+            return cls(undetermined="abstained", **said)
+        return cls(good=good, **said)
 
     @property
     def verdict(self) -> Verdict:
@@ -122,8 +143,15 @@ class Critic(Component, ABC):
 
     pairs: ClassVar[bool] = True
     """Whether it can say which of two responses is better."""
-    learns: ClassVar[bool] = False
-    """Whether it must be trained on labels first."""
+
+    @property
+    def learns(self) -> bool:
+        """Tell whether it must be trained on labels first."""
+        return False
+
+    def models(self) -> tuple[Model, ...]:
+        """Return the models it asks."""
+        return ()
 
     def check(self, pair: bool) -> None:
         """Refuse cases that it cannot judge.
@@ -136,7 +164,7 @@ class Critic(Component, ABC):
 
     def identity(self) -> dict[str, Any]:
         """Return all that decides what it says, the digests of its models included."""
-        return {"critic": self.spec()}
+        return {"critic": self.spec(), "models": [model.identity() for model in self.models()]}
 
     def learn(self, cases: Sequence[Case], labels: Labels, tools: Tools) -> Artifact:
         """Train on labelled cases and return what was learnt; classes are bad and good, or first and second."""

@@ -22,6 +22,8 @@ def listing(what: str | None, folder: str = "runs") -> dict[str, Rows]:
 
 def registries() -> dict[str, Registry[Any]]:
     """Return every registry by the plural of its noun."""
+    from superalign.attacker import attacks
+    from superalign.critic import critics
     from superalign.ensemble import ensembles
     from superalign.executor import executors
     from superalign.filter import filters
@@ -42,6 +44,8 @@ def registries() -> dict[str, Registry[Any]]:
         "filters": filters,
         "noises": noises,
         "ensembles": ensembles,
+        "attacks": attacks,
+        "critics": critics,
         "executors": executors,
         "sinks": sinks,
     }

@@ -358,6 +358,8 @@ def _short(value: Any) -> str:
 
 
 def _registries() -> list[Registry[Any]]:
+    from superalign.attacker import attacks
+    from superalign.critic import critics
     from superalign.filter import filters
     from superalign.fit import fits
     from superalign.model import models
@@ -365,7 +367,7 @@ def _registries() -> list[Registry[Any]]:
     from superalign.objective import objectives
     from superalign.task import tasks
 
-    return [objectives, fits, tasks, models, filters, noises]
+    return [objectives, fits, tasks, models, filters, noises, attacks, critics]
 
 
 def _silent(event: str, /, **facts: Any) -> None:
