@@ -105,9 +105,7 @@ def test_a_difference_is_that_of_the_paired_test():
     bootstrap = Bootstrap(np.arange(80), 2)
     a, b = rng.random((2, 80)) < 0.8, rng.random((2, 80)) < 0.6
     known = metric.paired_test(a, b, bootstrap)
-    statistics = [
-        lambda w, x=x, y=y: agreement.share(x.astype(float) - y, w) for x, y in zip(a, b, strict=True)
-    ]
+    statistics = [lambda w, x=x, y=y: agreement.share(x.astype(float) - y, w) for x, y in zip(a, b, strict=True)]
     found = agreement.difference(bootstrap, statistics)
     assert found is not None
     assert found.difference == pytest.approx(known.difference, abs=1e-6)

@@ -73,9 +73,15 @@ def rogan_gladen(rate: npt.ArrayLike, sensitivity: npt.ArrayLike, specificity: n
 
     Rogan and Gladen 1978. NaN where a verdict tells no more than a coin: sens + spec <= 1.
     """
-    rate, informed = np.asarray(rate, dtype=np.float64), np.asarray(sensitivity, dtype=np.float64) + specificity - 1
-    found = np.divide(rate + specificity - 1, informed, out=np.full(np.shape(rate), np.nan), where=informed > 0)
+    rate, sensitivity, specificity = (np.asarray(one, dtype=np.float64) for one in (rate, sensitivity, specificity))
+    informed = sensitivity + specificity - 1
+    found = np.where(informed > 0, _ratio(rate + specificity - 1, informed), np.nan)
     return np.asarray(np.clip(found, 0, 1))
+
+
+def among(known: BoolArray, statistic: Statistic) -> Statistic:
+    """Return the statistic of all n items that is this one of those in `known` [n]."""
+    return lambda weight: statistic(weight[:, known])
 
 
 def figure(bootstrap: Bootstrap, seeds: Sequence[Statistic]) -> Bounds | None:

@@ -141,11 +141,14 @@ class Bootstrap:
         Args:
             statistics: of each seed, from weights of the items [r, n] to the figure [r].
         """
-        seeds = self._seeds if len(statistics) > 1 else np.ones((len(self._groups), 1))
         size = max(1, CHUNK // self.n)
         chunks = (self._groups[start : start + size][:, self._group] for start in range(0, len(self._groups), size))
-        each = np.concatenate([np.stack([one(weight) for one in statistics], axis=1) for weight in chunks])
-        return np.asarray((seeds * each).sum(1))
+        each = [np.stack([one(weight) for one in statistics], axis=1) for weight in chunks]
+        return self.over_seeds(np.concatenate(each))
+
+    def over_seeds(self, each: FloatArray) -> FloatArray:
+        """Return the replicates of a mean over seeds, of each seed's own replicates [replicates, seeds]."""
+        return np.asarray(((self._seeds if each.shape[1] > 1 else 1.0) * each).sum(1))
 
     def mean(self, scores: npt.ArrayLike, where: BoolArray | None = None) -> Bounds:
         """Return the mean score [seeds, n] with its percentile interval."""

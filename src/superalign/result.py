@@ -238,7 +238,7 @@ class StudyResult(Config, ABC):
     """What a reader must know before quoting a figure, such as an oracle early stop."""
     verdict: list[str]
     """The finding in plain sentences."""
-    rows: Sequence[ScoredRow]
+    rows: Sequence[Config]
 
     @property
     @abstractmethod

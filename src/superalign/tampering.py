@@ -133,7 +133,10 @@ def _sentences(text: str) -> list[re.Match[str]]:
 
 def _marks_a_line(text: str, number: re.Match[str]) -> bool:
     """Tell whether a number only counts the lines of a list."""
-    return not text[: number.start()].rpartition("\n")[2].strip() and text[number.end() : number.end() + 1] in (".", ")")
+    return not text[: number.start()].rpartition("\n")[2].strip() and text[number.end() : number.end() + 1] in (
+        ".",
+        ")",
+    )
 
 
 def _names(text: str) -> list[re.Match[str]]:

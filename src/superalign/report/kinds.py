@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from superalign.critic_result import CriticEvalResult
 from superalign.noise_result import LabelNoiseResult
-from superalign.report import noise_page, noise_text
+from superalign.report import critic_page, critic_text, noise_page, noise_text
 from superalign.report import page as weak_to_strong_page
 from superalign.report import text as weak_to_strong_text
 from superalign.report.results import Shown
@@ -28,6 +29,8 @@ def write_report(result: Shown, path: Path) -> Path:
 
 def render(result: Shown) -> str:
     """Return the report as HTML. Without the extra `report` it has the tables, and a line that says what to install."""
+    if isinstance(result, CriticEvalResult):
+        return critic_page.render(result)
     return noise_page.render(result) if isinstance(result, LabelNoiseResult) else weak_to_strong_page.render(result)
 
 
@@ -36,4 +39,6 @@ def summary(result: Shown) -> RenderableType:
 
     All text is shown as it is: markup and terminal escape sequences in it have no effect.
     """
+    if isinstance(result, CriticEvalResult):
+        return critic_text.summary(result)
     return noise_text.summary(result) if isinstance(result, LabelNoiseResult) else weak_to_strong_text.summary(result)

@@ -163,4 +163,5 @@ def described(registry: Registry[Any], choice: Any) -> str:
         return cut(_settings(choice), 300)
     what = " ".join((inspect.getdoc(known) or "").split("\n\n")[0].split()).replace("`", "")
     settings = _settings(choice)
-    return cut(" ".join(filter(None, [what, settings and f"Here: {settings}.", f"{known.source}."])), 900)
+    source = getattr(known, "source", "")
+    return cut(" ".join(filter(None, [what, settings and f"Here: {settings}.", source and f"{source}."])), 900)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from superalign.critic_result import CriticEvalResult
 from superalign.noise_result import LabelNoiseResult
 from superalign.result import WeakToStrongResult
 
-Shown = WeakToStrongResult | LabelNoiseResult
+Shown = WeakToStrongResult | LabelNoiseResult | CriticEvalResult
