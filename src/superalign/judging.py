@@ -187,7 +187,7 @@ def good_classes(task: Task, named: Sequence[str]) -> BoolArray:
 
 def verdicts(task: Task, labels: IntArray, good: Sequence[str]) -> IntArray:
     """Return the right verdict of each item: 1 for good, or for the second of two."""
-    return np.where(good_classes(task, good)[labels], 1, 0)
+    return np.array(good_classes(task, good)[labels], dtype=np.int64)
 
 
 class _Judged:

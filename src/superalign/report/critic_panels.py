@@ -136,7 +136,7 @@ def rates(result: CriticEvalResult) -> Markup:
     kind = "whose second response is better" if result.task.pairwise else "that are good"
     what = (
         f"Share of test cases {kind}. How often a critic errs is measured on the transfer part (last three columns) "
-        "and taken out of its share on the test part. It is right where the errors are the same on both parts; with a tag "
+        "and taken out of its share on the test part. That is right where the errors are alike on both; with a tag "
         "held out they may not be."
     )
     return _tabled("rates", "How many are good?", what, table([CRITIC, *numbers(*names)], rows, "How many are good?"))

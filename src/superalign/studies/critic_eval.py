@@ -52,11 +52,11 @@ class CriticEval(Study[CriticEvalPlan, CriticEvalResult]):
     """Which critics can be trusted? Their verdicts against the truth, with intervals, and what they cost."""
 
     summary: ClassVar[str] = "let critics judge responses; measure agreement with the truth, calibration, bias and cost"
-    example: ClassVar[str] = "superalign run critic-eval --critics trained self --task facts,cities=400"
+    example: ClassVar[str] = "superalign run critic-eval --critics trained weak --task facts,cities=400"
 
     task: TaskChoice = default("facts,cities=300")
     """What is judged: responses that are good or bad, or pairs of which one is better."""
-    critics: Annotated[tuple[CriticChoice, ...], Field(min_length=1), Distinct] = default(("trained", "self", "rubric"))
+    critics: Annotated[tuple[CriticChoice, ...], Field(min_length=1), Distinct] = default(("trained", "weak"))
     """Who judges."""
     good: tuple[str, ...] = ()
     """Which classes of the task are good responses; without, the last of two."""
