@@ -120,8 +120,9 @@ class CriticSummary(Config):
     auroc: Interval | None
     brier: Interval | None
     ece: Interval | None
-    precision: Interval | None
-    recall: Interval | None
+    precision: Interval | None = None
+    """Of the verdict bad; None of pairs."""
+    recall: Interval | None = None
     position: Position | None
     rate: Rate | None
     planted: Planted | None
