@@ -91,3 +91,9 @@ def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[IntArray, IntArray]
     ids = np.full(mask.shape, filler, dtype=np.int64)
     ids[mask] = np.concatenate(rows)
     return ids, mask.astype(np.int64)
+
+
+def opening(rows: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens all rows begin with."""
+    shortest = min(map(len, rows))
+    return next((n for n in range(shortest) if len({row[n] for row in rows}) > 1), shortest)

@@ -24,6 +24,7 @@ FloatArray = npt.NDArray[np.float32]
 Precision = Literal["bf16", "fp32"]
 Progress = Callable[[int, int, int], None]
 """Called with (items done, items in all, tokens done)."""
+SPEAKERS = "such as embedded:smollm2 or hf:FOLDER"
 Stage = Callable[[str, int, int], None]
 """Called with (what is going on, done, total)."""
 
@@ -144,7 +145,7 @@ class Model(Component, ABC):
         Raises:
             ModelError: this kind of model writes no text.
         """
-        raise ModelError(f"{self} writes no text", fix="take a causal language model, or an endpoint")
+        raise ModelError(f"{self} writes no text", fix=f"take a language model, {SPEAKERS}")
 
     def logprobs(
         self, prompts: Sequence[Messages], answers: Sequence[Sequence[str]], progress: Progress | None = None
@@ -154,7 +155,7 @@ class Model(Component, ABC):
         Raises:
             ModelError: this kind of model does not say.
         """
-        raise ModelError(f"{self} does not say how likely an answer is", fix="take a causal language model")
+        raise ModelError(f"{self} does not say how likely an answer is", fix=f"take a language model, {SPEAKERS}")
 
     def at_layer(self, layer: int) -> Model:
         """Return this model with another layer as its features."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from superalign.batching import opening
 from superalign.errors import DataError, ModelError
 from superalign.model import Backbone, Precision, Voice
 from superalign.network import Rows, Trainee
@@ -54,7 +55,7 @@ class Answers:
         prompts, responses, truncated = [], [], 0
         for row, item in enumerate(items):
             texts = split[row * sides : (row + 1) * sides]
-            shared = _shared([given for given, _ in texts])
+            shared = opening([given for given, _ in texts])
             answers = [[*given[shared:], *written] for given, written in texts]
             if not all(answers):
                 where = f"item {task.items[item].id}"
@@ -219,12 +220,6 @@ def _shares_prompts(policy: Policy) -> bool:
         policy.shares = False
         alone = policy.logprobs(trial, rows)
     return bool(torch.allclose(shared, alone, rtol=0.02, atol=0.02))
-
-
-def _shared(prompts: Sequence[Sequence[int]]) -> int:
-    """Return how many tokens all prompts begin with."""
-    shortest = min(map(len, prompts))
-    return next((n for n in range(shortest) if len({prompt[n] for prompt in prompts}) > 1), shortest)
 
 
 def _fit(prompt: list[int], responses: list[list[int]], limit: int) -> tuple[list[int], list[list[int]], bool]:

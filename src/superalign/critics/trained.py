@@ -45,6 +45,9 @@ class Trained(Critic):
     """Whose features it reads."""
     reads: Literal["both", "response"] = "both"
     """The question with the response, or the response alone."""
+    within: Annotated[int, Field(ge=1)] | None = None
+    """How many characters of each response are read, from its beginning: whether it refuses shows in the first 200.
+    None for all of it."""
     budget: Annotated[int, Field(ge=10)] | None = None
     """The most labels it may look at; None for all it is given."""
     choose: Literal["random", "uncertain"] = "random"
@@ -120,4 +123,5 @@ class Trained(Critic):
         ]
 
     def _features(self, cases: Sequence[Case], tools: Tools) -> FloatArray:
-        return item_features(self.model, as_task(cases, alone=self.reads == "response"), tools.store, tools.report)
+        task = as_task(cases, alone=self.reads == "response", within=self.within)
+        return item_features(self.model, task, tools.store, tools.report)

@@ -16,6 +16,7 @@ from superalign.models._torch import quiet
 from superalign.store import home, write_atomic
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+GENERATION = "generation_config.json"
 SNAPSHOTS = "snapshots"  # the hub client's folder of checkouts, each named by its commit
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -83,7 +84,7 @@ def file_digest(file: Path) -> str:
     if status.st_size < 1 << 20:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     book = home() / "digests.json"
-    known = _read_json(book) or {}
+    known = read_json(book) or {}
     key = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}"
     if not isinstance(known.get(key), str):
         with file.open("rb") as stream:
@@ -124,7 +125,7 @@ def _weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / INDEX).is_file():
-        index = _read_json(folder / INDEX) or {}
+        index = read_json(folder / INDEX) or {}
         names = sorted(set(index.get("weight_map", {}).values()))
         missing = [name for name in names if not (folder / name).is_file()]
         if missing or not names:
@@ -161,7 +162,8 @@ def check_whole(file: Path) -> None:
         )
 
 
-def _read_json(file: Path) -> dict[str, Any] | None:
+def read_json(file: Path) -> dict[str, Any] | None:
+    """Return the mapping in a file; None when there is none, or it cannot be read."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from superalign.errors import ModelError
 from superalign.models._adapter import check_adapter
-from superalign.models._folder import check_folder, find_folder, folder_digests
+from superalign.models._folder import CONFIG, GENERATION, check_folder, find_folder, folder_digests, read_json
 from superalign.models._torch import quiet
 
 if TYPE_CHECKING:
+    from superalign.models._speech import Speech
     from superalign.models._trunk import Trunk
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -44,6 +45,11 @@ def tokenizer_of(folder: Path, trust_remote_code: bool) -> Any:
     return _tokenizer(folder, _stamp(folder), trust_remote_code)
 
 
+def ends_of(folder: Path) -> frozenset[int]:
+    """Return the tokens that end what the model writes, by the folder's own generation settings."""
+    return _ends(folder, _stamp(folder))
+
+
 def adapter_of(path: str, base: Path) -> Path:
     """Return the checked folder of an adapter, see `check_adapter`."""
     folder = Path(path).expanduser()
@@ -63,6 +69,22 @@ def trunk_of(
     return _trunk(folder, _stamp(folder), depth, dtype, device, trust_remote_code, learnt)
 
 
+def speech_of(
+    folder: Path,
+    dtype: Literal["bf16", "fp32"],
+    device: str,
+    trust_remote_code: bool,
+    adapter: Path | None = None,
+) -> Speech:
+    """Return the whole language model, for inference only.
+
+    Raises:
+        ModelError: the folder holds no language head.
+    """
+    learnt = None if adapter is None else (adapter, _stamp(adapter))
+    return _speech(folder, _stamp(folder), dtype, device, trust_remote_code, learnt)
+
+
 def _stamp(folder: Path) -> Stamp:
     status = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
     return tuple((name, state.st_size, state.st_mtime_ns) for name, state in status)
@@ -76,6 +98,15 @@ def _snapshot(path: str, revision: str | None) -> Path:
 @lru_cache(maxsize=8)
 def _digests(folder: Path, stamp: Stamp) -> dict[str, str]:
     return folder_digests(folder)
+
+
+@lru_cache(maxsize=8)
+def _ends(folder: Path, stamp: Stamp) -> frozenset[int]:
+    for name in (GENERATION, CONFIG):
+        said = (read_json(folder / name) or {}).get("eos_token_id")
+        if said is not None:
+            return frozenset(said if isinstance(said, list) else [said])
+    return frozenset()
 
 
 @lru_cache(maxsize=8)
@@ -120,3 +151,21 @@ def _trunk(
         with quiet():
             pack(trunk.module)
     return trunk
+
+
+@lru_cache(maxsize=TRUNKS)
+def _speech(
+    folder: Path,
+    stamp: Stamp,
+    dtype: Literal["bf16", "fp32"],
+    device: str,
+    trust_remote_code: bool,
+    adapter: tuple[Path, Stamp] | None,
+) -> Speech:
+    from superalign.models._head import load_head
+    from superalign.models._speech import Speech
+
+    config = _config(folder, stamp, trust_remote_code)
+    trunk = _trunk(folder, stamp, int(config.num_hidden_layers), dtype, device, trust_remote_code, adapter)
+    with quiet():
+        return Speech(trunk, load_head(folder, config, trunk.module), config)

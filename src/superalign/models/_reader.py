@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from superalign.batching import opening
+from superalign.chat import Messages, asked
 from superalign.errors import ModelError
 from superalign.task import Text
 
@@ -52,6 +54,37 @@ class Reader:
         """
         return [self._completion(text) for text in texts]
 
+    def conversation(self, messages: Messages) -> list[int]:
+        """Return the token ids of a conversation, up to where the model goes on; nothing is cut.
+
+        Raises:
+            ModelError: the chat template refuses it.
+        """
+        (ids,) = self._unended([self._opening(messages)])
+        return ids or [self._lone_id]
+
+    def answered(self, messages: Messages, answers: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """Return a conversation and each answer to it as token ids, without the token that ends a turn.
+
+        Where an answer changes how the conversation's last words are cut into tokens, these count among every answer's.
+
+        Raises:
+            ModelError: the chat template refuses it.
+        """
+        said = self._opening(messages)
+        given, *whole = self._unended([said, *(said + clean(answer) for answer in answers)])
+        start = opening([given, *whole])
+        return given[:start] or [self._lone_id], [ids[start:] for ids in whole]
+
+    def check_length(self, tokens: int) -> None:
+        """Refuse what is longer than the limit.
+
+        Raises:
+            ModelError: it would have to be cut.
+        """
+        if tokens > self.limit:
+            raise ModelError(f"too long for {self.name}: {tokens} tokens with the answer, {self.limit} at most")
+
     def _completion(self, text: Text) -> tuple[list[int], list[int]]:
         templated = self._templated(text)
         (ids,) = self._encode([self._string(text, templated)], special=not templated)
@@ -60,21 +93,24 @@ class Reader:
             end = self.tokenizer.eos_token_id
             if not templated and end is not None and ids[-1:] != [end]:
                 ids.append(end)
-            start = _common(ids, self._opening(text, templated))
+            start = opening([ids, self.conversation(asked(text.prompt))])
         return ids[:start] or [self._lone_id], ids[start:]
 
-    def _opening(self, text: Text, templated: bool) -> list[int]:
-        opening = clean(text.prompt) + "\n"
-        if templated:
-            messages = [{"role": "user", "content": clean(text.prompt)}]
-            opening = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        (ids,) = self._encode([opening], special=not templated)
-        return ids
+    @property
+    def _talks(self) -> bool:
+        return self.chat != "never" and bool(self.tokenizer.chat_template)
 
     def _templated(self, text: Text) -> bool:
-        if self.chat == "never" or not self.tokenizer.chat_template:
-            return False
-        return self.chat == "always" or text.response is not None
+        return self._talks and (self.chat == "always" or text.response is not None)
+
+    def _opening(self, messages: Messages) -> str:
+        if not messages:
+            raise ModelError("the conversation has no turn")
+        turns = [{"role": turn.role, "content": clean(turn.content)} for turn in messages]
+        goes_on = messages[-1].role == "assistant"
+        if self._talks:
+            return self._render(turns, continue_final_message=goes_on, add_generation_prompt=not goes_on)
+        return "\n".join(turn["content"] for turn in turns) + ("" if goes_on else "\n")
 
     def _string(self, text: Text, templated: bool) -> str:
         if not templated:
@@ -82,13 +118,22 @@ class Reader:
         messages = [{"role": "user", "content": clean(text.prompt)}]
         if text.response is not None:
             messages.append({"role": "assistant", "content": clean(text.response)})
+        return self._render(messages)
+
+    def _render(self, turns: list[dict[str, str]], **settings: bool) -> str:
         from jinja2 import TemplateError
 
         try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False))
-        except TemplateError as error:
-            why = f"its template says: {error}"
+            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, **settings))
+        except (TemplateError, ValueError, TypeError) as error:
+            why = f"its template says: {str(error).partition(chr(10))[0]}"
             raise ModelError(f"the chat template of {self.name} fails", why=why, fix="chat=never") from error
+
+    def _unended(self, strings: list[str]) -> list[list[int]]:
+        """Return token ids without what a tokenizer puts at the end of a text."""
+        special = not self._talks
+        encoded = self._encode(strings, special=special)
+        return [ids[: len(ids) - self._specials(ids, special)[1]] if ids else ids for ids in encoded]
 
     def _encode(self, strings: list[str], *, special: bool) -> list[list[int]]:
         encoded = self.tokenizer(strings, add_special_tokens=special, truncation=False, verbose=False)
@@ -110,14 +155,6 @@ class Reader:
         opening = int(ids[0] in known)
         added = self.tokenizer.num_special_tokens_to_add(pair=False) if special else opening
         return opening, added - opening
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Return how many tokens both begin with."""
-    for place, (one, other) in enumerate(zip(a, b, strict=False)):
-        if one != other:
-            return place
-    return min(len(a), len(b))
 
 
 def _first(*ids: int | None) -> int:

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 from pydantic import model_validator
 
+from superalign.chat import Messages, Reply, Sampling, Scored
 from superalign.errors import ConfigError, did_you_mean
 from superalign.model import Backbone, Features, Model, Precision, Progress, Stage, models
 from superalign.models._cache import fetch, verify
@@ -82,6 +83,22 @@ class Embedded(TransformerSettings):
         """
         model = self._model()
         return model.backbone(dtype) if isinstance(model, HuggingFace) else super().backbone()
+
+    def generate(
+        self, prompts: Sequence[Messages], sampling: Sampling, seeds: Sequence[int], progress: Progress | None = None
+    ) -> list[Reply]:
+        """Answer each conversation as the model it stands for."""
+        if self.which in STATIC:
+            return super().generate(prompts, sampling, seeds, progress)
+        return self._model().generate(prompts, sampling, seeds, progress)
+
+    def logprobs(
+        self, prompts: Sequence[Messages], answers: Sequence[Sequence[str]], progress: Progress | None = None
+    ) -> list[Scored]:
+        """Return how likely the model it stands for finds each answer."""
+        if self.which in STATIC:
+            return super().logprobs(prompts, answers, progress)
+        return self._model().logprobs(prompts, answers, progress)
 
     def origin(self) -> Origin | None:
         """Return what the model it stands for was made from; None for a static one."""

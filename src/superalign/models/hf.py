@@ -1,4 +1,4 @@
-"""A transformer from a folder or the hub: causal language models and encoders."""
+"""A transformer from a folder or the hub: causal language models, which also talk, and encoders."""
 
 from __future__ import annotations
 
@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from superalign.chat import Messages, Reply, Sampling, Scored
 from superalign.config import digest
 from superalign.errors import ModelError
 from superalign.model import Backbone, Features, Precision, Progress, Voice, models
 from superalign.models._adapter import adapter_digests
-from superalign.models._held import adapter_of, config_of, digests_of, folder_of, tokenizer_of, trunk_of
+from superalign.models._held import (
+    adapter_of,
+    config_of,
+    digests_of,
+    ends_of,
+    folder_of,
+    speech_of,
+    tokenizer_of,
+    trunk_of,
+)
 from superalign.models._reader import Reader
 from superalign.models._settings import TransformerSettings
 from superalign.models._torch import pick_device, pick_dtype, use_threads
@@ -21,6 +31,7 @@ from superalign.task import Text
 
 if TYPE_CHECKING:
     from superalign.models._forward import Pooling
+    from superalign.models._speech import Speech
     from superalign.models._trunk import Trunk
 
 DEFAULT_TOKENS = 512
@@ -67,16 +78,19 @@ class HuggingFace(TransformerSettings):
         return [name] if name and (Path(name).expanduser() / "config.json").is_file() else []
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of weights, tokenizer and configuration, with pooling, precision, limit, chat, adapter."""
-        decides = {
+        """Return the SHA-256 of files, pooling, precision, limit, chat, adapter, and unusual ends of answers."""
+        decides: dict[str, Any] = {
             "files": digests_of(self._folder()),
             "pooling": self._pooling(),
             "max_tokens": self._limit(),
             "dtype": self._dtype(),
             "chat": self.chat,
         }
-        adapter = self._adapter()
-        return digest(decides if adapter is None else {**decides, "adapter": adapter_digests(adapter)})
+        if (adapter := self._adapter()) is not None:
+            decides["adapter"] = adapter_digests(adapter)
+        if more := self._ends() - {self._tokenizer().eos_token_id}:
+            decides["ends"] = sorted(more)
+        return digest(decides)
 
     def depth(self) -> int:
         """Return the number of layers, from the configuration alone."""
@@ -108,6 +122,27 @@ class HuggingFace(TransformerSettings):
             progress=progress,
         )
         return Features({layer: values[place] for layer, place in actual.items()}, cut, [len(row) for row in ids])
+
+    def generate(
+        self, prompts: Sequence[Messages], sampling: Sampling, seeds: Sequence[int], progress: Progress | None = None
+    ) -> list[Reply]:
+        """Answer each conversation with the whole model, whatever its `layer`; none is cut."""
+        if not self._causal():
+            return super().generate(prompts, sampling, seeds, progress)
+        from superalign.models._writing import write
+
+        speech, reader = self._speech(), self._speaker()
+        return write(speech, reader, prompts, sampling, seeds, self._ends(), self._budget(), progress)
+
+    def logprobs(
+        self, prompts: Sequence[Messages], answers: Sequence[Sequence[str]], progress: Progress | None = None
+    ) -> list[Scored]:
+        """Return how likely the whole model finds each answer, whatever its `layer`; no conversation is cut."""
+        if not self._causal():
+            return super().logprobs(prompts, answers, progress)
+        from superalign.models._scoring import score
+
+        return score(self._speech(), self._speaker(), prompts, answers, self._budget(), progress)
 
     def precision(self) -> Precision:
         """Return `dtype`, or what the hardware multiplies natively."""
@@ -174,17 +209,33 @@ class HuggingFace(TransformerSettings):
         return pick_dtype(self.dtype, pick_device(self.device))
 
     def _limit(self) -> int:
-        limits = (getattr(self._config(), "max_position_embeddings", None), self._tokenizer().model_max_length)
-        limit = min((int(value) for value in limits if value and 0 < value < NO_LIMIT), default=DEFAULT_TOKENS)
+        limit = self._own_limit(DEFAULT_TOKENS)
         if self.max_tokens is not None and self.max_tokens > limit:
             raise ModelError(f"{self} reads at most {limit} tokens, not {self.max_tokens}")
         return self.max_tokens or min(limit, DEFAULT_TOKENS)
+
+    def _own_limit(self, default: int) -> int:
+        limits = (getattr(self._config(), "max_position_embeddings", None), self._tokenizer().model_max_length)
+        return min((int(value) for value in limits if value and 0 < value < NO_LIMIT), default=default)
 
     def _budget(self) -> int:
         return self.batch_tokens or (CPU_TOKENS[self._dtype()] if pick_device(self.device) == "cpu" else GPU_TOKENS)
 
     def _reader(self) -> Reader:
         return Reader(self._tokenizer(), self._limit(), self.chat, str(self))
+
+    def _speaker(self) -> Reader:
+        return Reader(self._tokenizer(), self._own_limit(NO_LIMIT), self.chat, str(self))
+
+    def _speech(self) -> Speech:
+        use_threads()
+        device = pick_device(self.device)
+        return speech_of(self._folder(), self._dtype(), device, self.trust_remote_code, self._adapter())
+
+    def _ends(self) -> frozenset[int]:
+        """Return the tokens that end an answer: what its generation settings and its tokenizer say."""
+        end = self._tokenizer().eos_token_id
+        return ends_of(self._folder()) | ({end} if end is not None else set())
 
     def _trunk(self, depth: int) -> Trunk:
         device = pick_device(self.device)
