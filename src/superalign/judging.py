@@ -145,7 +145,7 @@ def rows_of(task: Task, params: Params, part: str, seed: int) -> IntArray:
         return rows
     held = held_values(task, params["holdout"], params["shares"])
     inside = np.array([str(task.items[row].tags.get(params["holdout"])) in held for row in rows])
-    kept = rows[inside == (part == "test")]
+    kept: IntArray = rows[inside == (part == "test")]
     if not len(kept):
         raise DataError(f"no item is left for the {part} part", why=f"'{params['holdout']}' is held out")
     return kept

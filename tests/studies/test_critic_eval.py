@@ -48,13 +48,17 @@ class Answers(TaskSource):
             for maker in "abcde":
                 label = draw(number, maker) % self.kinds
                 words = [(BAD, GOOD)[label > 0][number % 3], (BAD, GOOD)[label == 0][number % 3]]
-                said = [f"It was {word} in {1900 + number}. Nobody is {word}. It is so. {self.hostile}" for word in words]
+                said = [
+                    f"It was {word} in {1900 + number}. Nobody is {word}. It is so. {self.hostile}" for word in words
+                ]
                 tags: dict[str, Any] = {"maker": maker, "annotator_1": "yes" if label else "no"}
                 if draw(number) % 5:
                     tags["annotator_2"] = "yes" if label else "no"
                 head = f"{number}/{maker}", f"How was day {number}?"
                 if self.pairs:
-                    items.append(Comparison(*head, (said[1], said[0]) if label else (said[0], said[1]), str(number), tags))
+                    items.append(
+                        Comparison(*head, (said[1], said[0]) if label else (said[0], said[1]), str(number), tags)
+                    )
                 else:
                     items.append(Example(*head, said[0], str(number), tags))
                 labels.append(label)
@@ -213,7 +217,7 @@ def test_the_corrected_rate_uses_errors_of_the_transfer_part(tmp_path):
     known, good = loaded.labels[parts.transfer] == 1, said["test-words,errs=4", 0, "transfer"] > 0.5
     told = (said["test-words,errs=4", 0, "test"] > 0.5).mean()
     rate = result.summary[0].rate
-    assert rate and rate.corrected and rate.sensitivity and rate.specificity
+    assert rate
     assert rate.sensitivity.value == pytest.approx(good[known].mean())
     assert rate.specificity.value == pytest.approx((~good[~known]).mean())
     assert rate.told.value == pytest.approx(told)
@@ -221,7 +225,9 @@ def test_the_corrected_rate_uses_errors_of_the_transfer_part(tmp_path):
     assert rate.corrected.low <= rate.true <= rate.corrected.high
     assert rate.true == pytest.approx((loaded.labels[parts.test] == 1).mean())
     blind = run(study(critics=("test-words,errs=2",), flaws=0), out=tmp_path / "blind", store=store).summary[0].rate
-    assert blind and blind.corrected is None and blind.reason and "nothing" in blind.reason
+    assert blind
+    assert blind.corrected is None
+    assert "nothing" in blind.reason
 
 
 def test_every_two_critics_are_compared_on_what_both_judged(tmp_path):
@@ -287,7 +293,8 @@ def test_planted_flaws_are_found_by_who_can(tmp_path):
     asked = study(critics=("test-words,errs=0",))
     result = run(asked, out=tmp_path / "run", store=Store(tmp_path / "store"))
     planted = result.summary[0].planted
-    assert planted and planted.n == 20 == sum(kind.n for kind in planted.kinds)
+    assert planted
+    assert planted.n == 20 == sum(kind.n for kind in planted.kinds)
     shares = {kind.kind: kind.detected.value for kind in planted.kinds}
     assert shares["negation"] == 1.0
     assert shares.get("wrong number", 0.0) == 0.0  # it counts words only
@@ -315,7 +322,8 @@ def test_the_order_of_a_pair_is_measured(tmp_path):
     settings = {"task": Answers(pairs=True), "critics": ("test-words,errs=0", "test-words,errs=0,prefers=0.3")}
     result = run(study(**settings), out=tmp_path / "run", store=Store(tmp_path / "store"))
     fair, biased = (one.position for one in result.summary)
-    assert fair and fair.first and biased and biased.first
+    assert fair
+    assert biased
     assert (fair.first.value, fair.consistent.value, fair.n) == (0.5, 1.0, result.summary[0].n)
     assert biased.first.value > 0.6
     assert biased.first.low > 0.5
