@@ -188,7 +188,7 @@ class TestEveryPlugIn:
     def test_its_defaults_survive_the_trip_through_yaml(self, kind, name):
         cls = registries()[kind].get(name)
         if any(field.is_required() for field in cls.model_fields.values()):
-            needed = {"embedded": "minilm", "hf": "some/folder", "file": "data.csv"}[name]
+            needed = {"embedded": "minilm", "hf": "some/folder", "file": "data.csv", "human": "queue.jsonl"}[name]
             component = registries()[kind].build(f"{name}:{needed}")
         else:
             component = cls()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -43,6 +44,9 @@ class AnswerBank:
         for key in list(self.store):
             if record := self.store.record(key):
                 self.held.update(record["meta"]["answers"])
+        if report is not None:
+            for notice in self.store.notices:
+                report(note=notice)
 
     def generate(self, prompts: Sequence[Messages], sampling: Sampling, seeds: Sequence[int]) -> list[Reply]:
         """Return the model's answer to each conversation; where nothing is drawn a seed plays no part."""
@@ -74,7 +78,7 @@ class AnswerBank:
         """Return what `compute` makes, JSON-able, computed once for this model and name."""
         key = digest(["work", name])
         if key not in self.held:
-            self._keep({key: compute()})
+            self._keep({key: json.loads(json.dumps(compute()))})  # the same now as when it is read again
         return self.held[key]
 
     def _answered(
