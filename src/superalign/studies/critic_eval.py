@@ -52,17 +52,19 @@ class CriticEval(Study[CriticEvalPlan, CriticEvalResult]):
     """Which critics can be trusted? Their verdicts against the truth, with intervals, and what they cost."""
 
     summary: ClassVar[str] = "let critics judge responses; measure agreement with the truth, calibration, bias and cost"
-    example: ClassVar[str] = "superalign run critic-eval --critics trained weak --task facts,cities=400"
+    example: ClassVar[str] = "superalign run critic-eval --critics trained rubric --task facts,cities=400"
 
-    task: TaskChoice = default("facts,cities=300")
+    task: TaskChoice = default("facts,cities=240")
     """What is judged: responses that are good or bad, or pairs of which one is better."""
-    critics: Annotated[tuple[CriticChoice, ...], Field(min_length=1), Distinct] = default(("trained", "weak"))
+    critics: Annotated[tuple[CriticChoice, ...], Field(min_length=1), Distinct] = default(
+        ("trained", "trained,model=embedded:smollm2", "weak", "rubric")
+    )
     """Who judges."""
     good: tuple[str, ...] = ()
     """Which classes of the task are good responses; without, the last of two."""
     holdout: str | None = None
     """A tag of which about a third of the values, such as models, are kept for the test part alone."""
-    flaws: Annotated[int, Field(ge=0, le=10_000)] = 60
+    flaws: Annotated[int, Field(ge=0, le=10_000)] = 40
     """In how many good responses of the test part a known flaw is planted; 0 for none."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
     """How many seeds, for critics that learn; each deals the supervise and transfer parts anew."""
