@@ -64,7 +64,8 @@ def test_folder_and_summary_hold_the_result(critic_run: Shell) -> None:
     identity = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert {"task", "critic keywords,means=bad"} <= set(identity["fingerprints"])
     out = (critic_run.folder / "out.txt").read_text(encoding="utf-8")
-    assert "keywords,means=bad agrees with the truth best" in out
+    assert " agrees with the truth best: kappa " in out
+    assert "keywords,means=bad" in out
     assert "report: runs/run/report.html" in out
 
 
