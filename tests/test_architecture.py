@@ -24,6 +24,8 @@ FLOORS = {
     "critic_planted": 2,
     "critic_annotators": 2,
     "critic_rate": 2,
+    "critic_refined": 2,
+    "refinement": 2,
     "judging": 2,
     "scoring": 2,
     "audit": 3,

@@ -17,11 +17,13 @@ from superalign.agreement import Statistic, figure
 from superalign.critic_annotators import concords
 from superalign.critic_planted import planted_flaws
 from superalign.critic_rate import Errors, rate
-from superalign.critic_result import Cost, CriticEvalResult, CriticRow, CriticSummary, JudgedCase, Position
-from superalign.critic_verdict import verdict
+from superalign.critic_refined import refinements
+from superalign.critic_result import Cost, CriticEvalResult, CriticRow, CriticSummary, JudgedCase, Position, Refinement
+from superalign.critic_verdict import refined, verdict
 from superalign.job import Job
 from superalign.judging import good_classes, held_values, rows_of, verdicts
 from superalign.metric import Bootstrap, Bounds
+from superalign.refinement import AnswerOracle
 from superalign.result import Interval, PairedTest, ReliabilityBin
 from superalign.scoring import LabelScore, TestScore, conducted, interval, share, task_facts
 from superalign.store import Artifact
@@ -47,6 +49,7 @@ class CriticCell:
     test: Job
     calibration: Job
     flawed: Job | None
+    revised: Job | None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class CriticEvidence:
     items: Job
     gold: Job
     planted: Job | None
+    unaided: Job | None
     cells: list[CriticCell]
     dealt: Mapping[str, Any]
     seeds: int
@@ -102,6 +106,7 @@ class _Scorer:
 
     def conclude(self, conduct: Conduct, unsealed: Sequence[tuple[str, str, str, int]]) -> CriticEvalResult:
         summary, tests = [self._summary(one) for one in self.all], self._tests()
+        revised = self._refinements()
         kinds, said = good_classes(self.task, self.dealt["good"]), [(v.critic, v.good) for v in self.all]
         annotators = concords(self.task, self.rows, kinds, self.bootstrap, said)
         guess = float(max(self.truth.mean(), 1 - self.truth.mean()))
@@ -118,9 +123,10 @@ class _Scorer:
             summary=summary,
             tests=tests,
             annotators=annotators,
+            refinements=revised,
             mistakes=[case for one in self.all for case in self._mistakes(one)],
             flags=_flags(summary),
-            verdict=verdict(self.task.pairwise, guess, held, summary, tests, annotators),
+            verdict=[*verdict(self.task.pairwise, guess, held, summary, tests, annotators), *refined(revised)],
         )
 
     def _verdicts(self, cells: list[CriticCell]) -> Verdicts:
@@ -220,6 +226,15 @@ class _Scorer:
         rows = said.tensors["rows"]
         truth = LabelScore().truth(Gold(self._right[rows], "transfer")) == 1
         return Errors.of(said.tensors["good"], truth, self.groups[rows], cell.seed)
+
+    def _refinements(self) -> list[Refinement]:
+        """Return what came of revisions."""
+        if self.evidence.unaided is None:
+            return []
+        whole = rows_of(self.task, {**self.dealt, "holdout": None}, "test", 0)  # good answers of all to the same
+        oracle = AnswerOracle(self.task, whole, Gold(self._right[whole], "test"))
+        aided = [(v.critic, [self.fetch(cell.revised) for cell in v.cells if cell.revised]) for v in self.all]
+        return refinements(self.task, oracle, self.fetch(self.evidence.unaided), aided)
 
     def _tests(self) -> list[PairedTest]:
         """Compare every two critics on the cases that both gave a verdict on; all comparisons are one family."""

@@ -140,6 +140,26 @@ class Concord(Config):
     n: int
 
 
+class Refinement(Config):
+    """What became of responses that a fixed model revised by a critic's words; of `no critique`, by none."""
+
+    critic: str
+    gain: Interval | None
+    """Share of wrong responses that are right when revised."""
+    harm: Interval | None
+    """Share of right responses that are no longer right when revised."""
+    net: Interval | None
+    """Share of right responses after minus before."""
+    beyond: Interval | None
+    """Share of right responses with the critique minus without; None of `no critique`."""
+    n_wrong: int
+    n_right: int
+    inexact: int
+    """Responses left out, since no exact answer is known."""
+    errors: int
+    """Revisions that the model could not write, over all seeds; they are left out."""
+
+
 class JudgedCase(Config):
     """A test case that a critic judged wrongly (first seed), the surest first."""
 
@@ -168,6 +188,8 @@ class CriticEvalResult(StudyResult):
     tests: list[PairedTest]
     """Every critic against every other, on the cases that both gave a verdict on."""
     annotators: list[Concord]
+    refinements: list[Refinement]
+    """Without a critique first; empty where no model revises or no exact answer is known."""
     mistakes: list[JudgedCase]
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from superalign.critic_result import Concord, CriticSummary
+from superalign.critic_result import Concord, CriticSummary, Refinement
 from superalign.noise_verdict import listed
 from superalign.result import Interval, PairedTest
 from superalign.verdict import CLAIM, SPELT_OUT, p_value, points, share
@@ -111,6 +111,19 @@ def _flaws(one: CriticSummary) -> Iterator[str]:
     alarms = planted.false_alarms
     more = "" if planted.detected.low > alarms.high else ": not clearly more"
     yield f"{said}, and calls {share(alarms)} of the same responses bad when they are untouched{more}."
+
+
+def refined(made: Sequence[Refinement]) -> Iterator[str]:
+    """Say whose critiques make revisions better or worse than none."""
+    for one in made:
+        if one.beyond is None:
+            continue
+        side = "more" if one.beyond.low > 0 else "less" if one.beyond.high < 0 else None
+        said = f"Revised by what {one.critic} says, responses are"
+        if side:
+            yield f"{said} right {side} often than revised by nothing: {points(one.beyond)}."
+        else:
+            yield f"{said} not shown to be right more or less often than revised by nothing: {points(one.beyond)}."
 
 
 def _people(annotators: Sequence[Concord], critics: set[str]) -> Iterator[str]:

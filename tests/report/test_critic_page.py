@@ -72,6 +72,11 @@ def test_every_figure_of_the_result_is_on_the_page(variant: CriticEvalResult, pa
     for test in variant.tests:
         assert words.points(test.difference) in text
         assert words.p_value(test.p_holm) in text
+    for made in variant.refinements:
+        for figure in (made.gain, made.harm):
+            assert figure
+            assert f"{words.percent(figure.value)} {words.percents(figure)}" in text
+        assert made.beyond is None or words.points(made.beyond) in text
     for concord in variant.annotators:
         assert clean(concord.b) in text
     for sentence in [*variant.verdict, *variant.flags]:
@@ -103,7 +108,8 @@ def test_what_is_not_there_has_no_section() -> None:
     panels = re.findall(r'class="panel[^"]*" id="([\w-]+)"', page)
     assert panels == ["agreement", "rates", "calibration", "verdicts"]
     whole = re.findall(r'class="panel[^"]*" id="([\w-]+)"', render(critic_sample()))
-    assert whole == ["agreement", "tests", "planted", "order", "rates", "annotators", "calibration", "verdicts"]
+    inside = ["planted", "order", "rates", "annotators", "refinements"]
+    assert whole == ["agreement", "tests", *inside, "calibration", "verdicts"]
 
 
 def test_figures_hold_every_critic_in_the_palette() -> None:

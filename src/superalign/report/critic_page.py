@@ -34,6 +34,7 @@ def render(result: CriticEvalResult) -> str:
     compared = panels.tests(frame) if result.tests else None
     calibrated = panels.calibration(frame, book) if any(one.reliability for one in result.summary) else None
     inside = [panels.planted(frame, book), panels.order(result), panels.rates(result), panels.annotators(result)]
+    inside.append(panels.refinements(result))
     judges = [one for one in (compared, *inside, calibrated, panels.verdicts(result)) if one]
     wrong = panels.mistakes(result)
     links = {name: text for name, text in CONTENTS.items() if wrong or name != "mistakes"}
@@ -85,5 +86,12 @@ def _steps(result: CriticEvalResult) -> Iterator[tuple[str, str]]:
         "Without a model: a wrong number, a swapped name, a negation, a dropped or an inserted sentence, at a known "
         f"place, in at most {words.count(int(result.config.get('flaws', 0)))} good responses of the test part.",
     )
+    if result.refinements:
+        yield (
+            "Revisions",
+            "A fixed model is given a response with the critic's words and writes it anew, or without any, at equal "
+            "cost. An oracle reads the answer: the number marked as such or the last one, or which of two statements "
+            "it makes; a revision that makes neither is not right.",
+        )
     yield "Paired tests", f"{REST['Paired tests']} Over the cases that both gave a verdict on; all pairs of critics."
     yield "Calibration", REST["Calibration"]

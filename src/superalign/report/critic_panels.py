@@ -188,6 +188,34 @@ def planted(frame: CriticFrame, book: Who) -> Markup | None:
     return frame.panel("planted", "Planted flaws", what, drawing, counts, data, wide=True)
 
 
+def refinements(result: CriticEvalResult) -> Markup | None:
+    """Return what revisions gain and harm; None where nothing was revised."""
+    rows: Rows = [
+        [
+            cut(one.critic, 60),
+            _said(one.gain),
+            words.count(one.n_wrong),
+            _said(one.harm),
+            words.count(one.n_right),
+            words.points(one.net) if one.net else words.NONE,
+            words.points(one.beyond) if one.beyond else words.NONE,
+            words.count(one.errors),
+        ]
+        for one in result.refinements
+    ]
+    if not rows:
+        return None
+    what = (
+        "A fixed model wrote responses anew by what a critic said of them; in the first line, by nothing. Gain: wrong "
+        "responses that became right. Harm: right ones that are right no more. Against none: right responses with the "
+        f"critique minus without, in points. {words.plural(result.refinements[0].inexact, 'response')} without an "
+        "exact answer left out."
+    )
+    names = ["Gain", "Wrong", "Harm", "Right", "Net", "Against none", "Errors"]
+    title = "Gain and harm of revisions"
+    return _tabled("refinements", title, what, table([CRITIC, *numbers(*names)], rows, title))
+
+
 def annotators(result: CriticEvalResult) -> Markup | None:
     """Return agreement with and among annotators; None where the data has none."""
     rows: Rows = [

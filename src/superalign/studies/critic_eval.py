@@ -4,7 +4,8 @@ Critics that learn are taught the truth of the *supervise* part, dealt anew a se
 the same responses of the *test* part, whose truth only the metric reads. The *transfer* part serves to calibrate: there
 the metric reads how often a critic mistakes good for bad and bad for good, by which its rate on the test part is
 corrected. A tag may be held out: no critic has been taught, or calibrated, on the values that the test part has.
-Last, known flaws are planted in responses that are good, to see who finds them (CriticGPT, arXiv 2407.00215).
+Known flaws are planted in responses that are good, to see who finds them (CriticGPT, arXiv 2407.00215). Last, a fixed
+model may revise responses by what each critic said, and by nothing: an oracle of exact answers says what came of it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from superalign.critic_result import CriticEvalResult
 from superalign.errors import ConfigError
 from superalign.job import Job
 from superalign.judging import check_critics, judge, look_for_flaws, plant, teach_critic
-from superalign.model import Stage
+from superalign.model import ModelChoice, Stage
+from superalign.refinement import write_anew
 from superalign.registry import Distinct, default
 from superalign.studies._jobs import Jobs
 from superalign.study import Conduct, Fetch, Plan, Study, studies
@@ -37,6 +39,7 @@ class CriticEvalPlan(Plan):
     gold: Job
     checked: Job
     planted: Job | None
+    unaided: Job | None
     cells: list[CriticCell]
 
     def jobs(self) -> Iterator[Job]:
@@ -44,7 +47,9 @@ class CriticEvalPlan(Plan):
         yield self.items
         yield self.checked
         for cell in self.cells:
-            yield from (job for job in (cell.test, cell.calibration, cell.flawed) if job)
+            yield from (job for job in (cell.test, cell.calibration, cell.flawed, cell.revised) if job)
+        if self.unaided:
+            yield self.unaided
 
 
 @studies.register("critic-eval")
@@ -66,6 +71,12 @@ class CriticEval(Study[CriticEvalPlan, CriticEvalResult]):
     """A tag of which about a third of the values, such as models, are kept for the test part alone."""
     flaws: Annotated[int, Field(ge=0, le=10_000)] = 40
     """In how many good responses of the test part a known flaw is planted; 0 for none."""
+    refine: Annotated[tuple[ModelChoice, ...], Field(max_length=1)] = ()
+    """A model that revises responses by the critics' words, and without any, where exact answers are known."""
+    revisions: Annotated[int, Field(ge=1)] = 60
+    """How many responses of the test part it revises."""
+    revision_tokens: Annotated[int, Field(ge=1)] = 160
+    """Most tokens of a revision."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
     """How many seeds, for critics that learn; each deals the supervise and transfer parts anew."""
     shares: Shares = (8, 3, 5)
@@ -80,14 +91,14 @@ class CriticEval(Study[CriticEvalPlan, CriticEvalResult]):
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
         self.task.fingerprint()
-        for critic in self.critics:
-            for model in critic.models():
-                model.prepare(report)
+        for model in (*self.refine, *(model for critic in self.critics for model in critic.models())):
+            model.prepare(report)
 
     def fingerprints(self) -> dict[str, str]:
         """Return the digests of the task and of each critic with its models."""
         named = {f"critic {critic}": digest(critic.identity()) for critic in self.critics}
-        return {"task": self.task.fingerprint(), **named}
+        revisers = {f"reviser {model}": model.fingerprint() for model in self.refine}
+        return {"task": self.task.fingerprint(), **named, **revisers}
 
     def read_result(self, text: str) -> CriticEvalResult:
         """Rebuild a result from results.json."""
@@ -111,11 +122,14 @@ class CriticEval(Study[CriticEvalPlan, CriticEvalResult]):
             for critic in self.critics
             for seed in (seeds if critic.learns else seeds[:1])
         ]
-        return CriticEvalPlan(jobs.items, jobs.gold, checked, sown, cells)
+        unaided = self._revised(jobs, None, "with no critique") if self.refine else None
+        return CriticEvalPlan(jobs.items, jobs.gold, checked, sown, unaided, cells)
 
     def conclude(self, plan: CriticEvalPlan, fetch: Fetch, conduct: Conduct) -> CriticEvalResult:
         """Score every critic on the test part."""
-        evidence = CriticEvidence(plan.items, plan.gold, plan.planted, plan.cells, self._dealt, self.seeds)
+        evidence = CriticEvidence(
+            plan.items, plan.gold, plan.planted, plan.unaided, plan.cells, self._dealt, self.seeds
+        )
         return evaluate(evidence, fetch, conduct)
 
     @property
@@ -136,4 +150,12 @@ class CriticEval(Study[CriticEvalPlan, CriticEvalResult]):
         planted = (
             Job(look_for_flaws, who, {**inputs, "planted": sown}, f"{critic} looks for flaws{of}") if sown else None
         )
-        return CriticCell(str(critic), critic.learns, digest(who), seed, test, calibration, planted)
+        revised = self._revised(jobs, test, f"by {critic}{of}") if self.refine else None
+        return CriticCell(str(critic), critic.learns, digest(who), seed, test, calibration, planted, revised)
+
+    def _revised(self, jobs: Jobs, judged: Job | None, how: str) -> Job:
+        """Return the job that lets the model revise, by what a critic said or by nothing."""
+        (model,) = self.refine
+        dealt = {"holdout": self.holdout, "shares": list(self.shares), "most": [self.revisions, self.revision_tokens]}
+        inputs = {"items": jobs.items, **({"judged": judged} if judged else {})}
+        return Job(write_anew, {**dealt, **model.identity()}, inputs, f"{model} revises {how}")
