@@ -120,6 +120,13 @@ def test_without_a_model_that_revises_nothing_is_revised(tmp_path):
     assert result.refinements == []
 
 
+def test_where_no_answer_is_exact_a_flag_says_so(tmp_path):
+    asked = study(task="facts,cities=60", critics=("keywords",))
+    result = run(asked, out=tmp_path / "run", store=Store(tmp_path / "store"))
+    assert result.refinements == []
+    assert any("no exact answer is known" in flag for flag in result.flags)
+
+
 def test_a_few_responses_are_enough(tmp_path):
     result = run(study(revisions=12), out=tmp_path / "run", store=Store(tmp_path / "store"))
     one = result.refinements[0]

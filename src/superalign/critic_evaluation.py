@@ -35,6 +35,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 SILENT = 0.2  # share of cases without a verdict above which a flag says so
 WRONG_SHOWN = 8  # cases a critic
+INEXACT = "no exact answer is known of any response that was revised, so that gain and harm are not told"
 REASONS = ("abstained", "unparsable", "unanswered")
 
 
@@ -125,7 +126,7 @@ class _Scorer:
             annotators=annotators,
             refinements=revised,
             mistakes=[case for one in self.all for case in self._mistakes(one)],
-            flags=_flags(summary),
+            flags=[*_flags(summary), *([INEXACT] if self.evidence.unaided and not revised else [])],
             verdict=[*verdict(self.task.pairwise, guess, held, summary, tests, annotators), *refined(revised)],
         )
 
