@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from superalign.attack_result import AttackResult
+    from superalign.critic import Critic
+    from superalign.critic_result import CriticEvalResult
     from superalign.errors import SuperalignError
     from superalign.fit import Fit
     from superalign.label import Labels
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from superalign.runs import load, resume, run
     from superalign.store import Store
     from superalign.studies.attack import AttackStudy
+    from superalign.studies.critic_eval import CriticEval
     from superalign.studies.label_noise import LabelNoise
     from superalign.studies.weak_to_strong import WeakToStrong
     from superalign.study import Study
@@ -32,6 +35,9 @@ __all__ = [
     "AttackResult",
     "AttackStudy",
     "Comparison",
+    "Critic",
+    "CriticEval",
+    "CriticEvalResult",
     "Example",
     "Fit",
     "Gold",
@@ -55,6 +61,8 @@ __all__ = [
 
 _HOMES = {
     "attack_result": ("AttackResult",),
+    "critic": ("Critic",),
+    "critic_result": ("CriticEvalResult",),
     "errors": ("SuperalignError",),
     "fit": ("Fit",),
     "label": ("Labels",),
@@ -66,6 +74,7 @@ _HOMES = {
     "store": ("Store",),
     "studies.attack": ("AttackStudy",),
     "studies.weak_to_strong": ("WeakToStrong",),
+    "studies.critic_eval": ("CriticEval",),
     "studies.label_noise": ("LabelNoise",),
     "study": ("Study",),
     "supervisor": ("Supervisor",),

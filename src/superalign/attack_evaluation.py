@@ -28,7 +28,7 @@ from superalign.metric import Bootstrap
 from superalign.result import Interval, ModelFacts
 from superalign.scoring import conducted, interval, task_facts
 from superalign.study import Conduct, Fetch
-from superalign.task import recorded_unsealings
+from superalign.task import recorded_unsealings, split
 
 BoolArray = npt.NDArray[np.bool_]
 FINDS = 12  # queries shown, an attack
@@ -53,7 +53,7 @@ class _Scorer(Attempts):
         goals = sum(len(meta["goals"]) for meta in by_seed)
         return AttackResult(
             **conducted(conduct, unsealed),
-            task=task_facts(self.task, self.evidence.shares),
+            task=task_facts(self.task, split(self.task, self.evidence.shares, 0)),
             world=world,
             target=self.target(),
             plain=plain,
