@@ -127,7 +127,7 @@ class Campaign:
         self._weigh(requests, answers)
         for place, request in enumerate(requests):
             if isinstance(request, Work):
-                answers[place] = self.banks["target"].work([str(self.attack), request.name], request.compute)
+                answers[place] = self.banks["target"].work([self.attack.name, request.name], request.compute)
                 self.spent.tokens += request.tokens
         place = 0
         for one in live:
