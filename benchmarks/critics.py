@@ -111,7 +111,7 @@ def written(found: dict[str, CriticEvalResult], limit: int, seeds: int) -> str:
         "# Critics on every label set",
         "",
         f"Made by `python benchmarks/critics.py --data DATA --limit {limit} --seeds {seeds} --out docs`. Critics that "
-        f"learn are taught on the supervise part, over {seeds} seeds. In brackets: 95% intervals over groups of "
+        f"learn are taught on the supervise part ({seeds} seeds). In brackets: 95% intervals over groups of "
         "related test cases and seeds. All figures are over cases with a verdict; `verdicts` says how many those are.",
     ]
     for name, result in found.items():

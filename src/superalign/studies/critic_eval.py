@@ -59,7 +59,7 @@ class CriticEval(Study[CriticEvalPlan, CriticEvalResult]):
     summary: ClassVar[str] = "let critics judge responses; measure agreement with the truth, calibration, bias and cost"
     example: ClassVar[str] = "superalign run critic-eval --critics trained rubric --task facts,cities=400"
 
-    task: TaskChoice = default("facts,cities=240")
+    task: TaskChoice = default("facts,cities=200")
     """What is judged: responses that are good or bad, or pairs of which one is better."""
     critics: Annotated[tuple[CriticChoice, ...], Field(min_length=1), Distinct] = default(
         ("trained", "trained,model=embedded:smollm2", "weak", "rubric")
