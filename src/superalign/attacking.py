@@ -12,6 +12,7 @@ from superalign.attacker import Attempt, Budget, Goal, Query, Scene, apart, atta
 from superalign.campaign import Campaign
 from superalign.chat import Message, Sampling, asked
 from superalign.critic import critics
+from superalign.errors import DataError
 from superalign.goals import Drawn, drawn, goals_of
 from superalign.job import Inputs, Tools, step
 from superalign.model import models
@@ -27,13 +28,19 @@ Params = Mapping[str, Any]
 def ask_plainly(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Ask a model every question that some seed draws, plainly.
 
-    Parameters: `model` (spec), `fingerprint`, and what `dealt` reads. Input: `items`.
+    Parameters: `model` (spec), `fingerprint`, `world`, and what `dealt` reads. Input: `items`.
 
     Returns:
         meta: `said`, for each item drawn (its index as text) log p of its two responses or None; `tokens`; `errors`,
         for each item that was not answered the reason.
+
+    Raises:
+        DataError: the items have no two answers to a question, and are no requests either.
     """
     task = Task.from_meta(inputs["items"].meta)
+    if params["world"] == "knowledge" and not (task.pairwise and all(item.prompt for item in task.items)):
+        why = "an attack on knowledge needs a question with two answers, one on behaviours requests"
+        raise DataError(f"{task.name} cannot be attacked", why=why, fix="facts,questions=true or goals:FILE")
     rows = sorted({int(row) for one in dealt(task, params) for row in (*one.goals, *one.examples)})
     pairs = [(row, item) for row in rows if isinstance(item := task.items[row], Comparison)]
     bank = AnswerBank(tools.store, models.build(params["model"]), tools.report)

@@ -151,6 +151,8 @@ def test_requests_are_judged_by_a_critic(tiny: Callable[[str], Path], shell: She
         (["--task", "goals:x.csv", "--attacks", "pressure", "--critic", "keywords"], ["pairs of answers"]),
         (["--task", "goals:x.csv", "--attacks", "best-of-n"], ["need a critic"]),
         (["--goals", "0"], ["goals"]),
+        (["--task", "facts,cities=60"], ["cannot be attacked", "questions=true"]),
+        (["--task", "facts,cities=60,pairs=true"], ["cannot be attacked", "questions=true"]),
         (["--target", "embedded:vader"], ["embedded:vader", "likely"]),
         (["--critic", "keyword"], ["unknown critic 'keyword'", "keywords"]),
     ],

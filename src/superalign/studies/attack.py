@@ -21,7 +21,7 @@ from pydantic import Field
 from superalign.attack_evaluation import evaluate
 from superalign.attack_evidence import AttackCell, AttackEvidence
 from superalign.attack_result import AttackResult
-from superalign.attacker import Attack, AttackChoice, Budget
+from superalign.attacker import Attack, AttackChoice, Budget, World
 from superalign.attacking import ask_plainly, attack, transfer
 from superalign.config import canonical
 from superalign.critic import CriticChoice
@@ -108,7 +108,7 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
 
     def model_post_init(self, _: object) -> None:
         """Refuse what cannot be, before anything is fetched."""
-        world = "behaviour" if isinstance(self.task, Goals) else "knowledge"
+        world = self._world
         if world == "behaviour" and self.critic is None:
             why = "nobody knows what a response to a request is worth but a critic"
             raise ConfigError("attacks on behaviours need a critic", why=why, fix="for example: --critic keywords")
@@ -164,6 +164,10 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
         )
         return evaluate(evidence, fetch, conduct)
 
+    @property
+    def _world(self) -> World:
+        return "behaviour" if isinstance(self.task, Goals) else "knowledge"
+
     def _attacked(self, one: Attack, seed: int, inputs: Mapping[str, Job]) -> Job:
         budget = Budget(queries=self.queries, tokens=self.tokens, seconds=self.seconds)
         params = {
@@ -179,7 +183,8 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
         return Job(attack, params, inputs, f"{one} on {self.target}, seed {seed}")
 
     def _plain(self, model: Model, items: Job) -> Job:
-        return Job(ask_plainly, {**model.identity(), **self._dealt()}, {"items": items}, f"{model} asked plainly")
+        params = {**model.identity(), **self._dealt(), "world": self._world}
+        return Job(ask_plainly, params, {"items": items}, f"{model} asked plainly")
 
     def _dealt(self) -> dict[str, Any]:
         return {
