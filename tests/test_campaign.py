@@ -19,6 +19,7 @@ from superalign.attacker import (
     Goal,
     GoalByGoal,
     Query,
+    Rehearse,
     Scene,
     Search,
     Work,
@@ -96,9 +97,11 @@ def model(tiny: Callable[[str], Path]) -> HuggingFace:
     return HuggingFace(path=str(tiny("llama")), dtype="fp32")
 
 
-def campaign(attack: Attack, model: HuggingFace, store: Store, budget: Budget, goals=GOALS, record=None) -> Campaign:
+def campaign(
+    attack: Attack, model: HuggingFace, store: Store, budget: Budget, goals=GOALS, record=None, examples=()
+) -> Campaign:
     bank = AnswerBank(store, model)
-    scene = Scene(model, "knowledge", 0)
+    scene = Scene(model, "knowledge", 0, examples)
     banks = {"target": bank, "attacker": bank, "critic": bank}
     return Campaign(attack, goals, scene, Denial(bank), banks, budget, record)
 
@@ -159,6 +162,49 @@ def test_seconds_end_a_campaign(model: HuggingFace, tmp_path: Path) -> None:
     made = campaign(Counting(rounds=5), model, Store(tmp_path), Budget(queries=9, seconds=1e-6))
     assert len(made.run()) == 4
     assert made.spent.stopped == {"seconds": 4}
+
+
+class Rehearsing(Attack):
+    """Tries two examples, then each goal once."""
+
+    name: ClassVar[str] = "rehearsing"
+    source: ClassVar[str] = "none"
+
+    def searches(self, goals: Sequence[Goal], scene: Scene) -> Iterable[tuple[Sequence[int], Search]]:
+        yield range(len(goals)), self._search(goals, scene)
+
+    def _search(self, goals: Sequence[Goal], scene: Scene) -> Search:
+        tries = [Query(index, asked(f"Now: {scene.examples[index].prompt}"), "try") for index in (1, 0)]
+        answers = yield [Rehearse(tries[0]), plainly(3, goals[3]), Rehearse(tries[1])]
+        assert [one.query for one in answers] == [tries[0], plainly(3, goals[3]), tries[1]]
+        yield from tried([plainly(index, goal) for index, goal in enumerate(goals)])
+
+
+def test_what_comes_of_examples_is_told_and_spent_but_is_no_result(model: HuggingFace, tmp_path: Path) -> None:
+    heard: list[Attempt] = []
+    examples = (Goal("e0", "Is it so?", "It is long.", "It is short."), Goal("e1", "Is it?", "No.", "Yes."))
+    given = {"examples": examples, "record": heard.extend}
+    made = campaign(Rehearsing(), model, Store(tmp_path), Budget(queries=9), **given)
+    attempts = made.run()
+    assert [one.query.goal for one in attempts] == [3, 0, 1, 2, 3]
+    assert heard == attempts
+    assert (made.spent.queries, made.spent.rehearsed) == (7, 2)
+    assert made.spent.tokens > sum(one.tokens for one in attempts)
+    tight = campaign(Rehearsing(), model, Store(tmp_path), Budget(queries=1), examples=examples)
+    assert len(tight.run()) == 2  # of four queries two were rehearsals, and one was put before
+    assert tight.spent.stopped == {"queries": 1}
+
+
+def test_an_example_is_judged_by_its_own_claim(model: HuggingFace, tmp_path: Path) -> None:
+    came: list[Attempt] = []
+
+    class Keeping(Rehearsing):
+        def _search(self, goals: Sequence[Goal], scene: Scene) -> Search:
+            came.extend((yield [Rehearse(plainly(0, scene.examples[0])), plainly(0, goals[0])]))
+
+    swapped = Goal("e", GOALS[0].prompt, GOALS[0].denied, GOALS[0].claim)
+    campaign(Keeping(), model, Store(tmp_path), Budget(), examples=(swapped,)).run()
+    assert came[0].score == pytest.approx(-came[1].score)
 
 
 def test_all_kinds_of_requests_are_answered_in_order(model: HuggingFace, tmp_path: Path) -> None:

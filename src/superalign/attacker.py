@@ -100,6 +100,19 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Rehearse:
+    """A query for one of the scene's examples, from which an attack learns: an Attempt comes back.
+
+    It is put to the target and spent like any other, but it is no result: no figure counts it.
+
+    Args:
+        query: whose goal is an index of the scene's examples.
+    """
+
+    query: Query
+
+
+@dataclass(frozen=True)
 class Ask:
     """A conversation that the attacker's own model, or the critic's, is to answer: a Reply comes back."""
 
@@ -133,7 +146,7 @@ class Work:
     tokens: int = 0
 
 
-Request = Query | Ask | Choose | Work
+Request = Query | Rehearse | Ask | Choose | Work
 Search = Generator[Sequence[Request], Sequence[Any], None]
 """Yields requests that may be answered together; is sent one answer a request, in order."""
 

@@ -9,13 +9,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from superalign.answers import AnswerBank
-from superalign.attacker import Ask, Attack, Attempt, Budget, Choose, Goal, Query, Request, Scene, Search, Work
+from superalign.attacker import (
+    Ask,
+    Attack,
+    Attempt,
+    Budget,
+    Choose,
+    Goal,
+    Query,
+    Rehearse,
+    Request,
+    Scene,
+    Search,
+    Work,
+)
 from superalign.chat import Reply
 from superalign.errors import ConfigError
 from superalign.trial import Trial
 
 Banks = Mapping[str, AnswerBank]
 Record = Callable[[Sequence[Attempt]], None]
+PUT = (Query, Rehearse)  # to the target, within the budget of queries
 
 
 @dataclass
@@ -24,6 +38,7 @@ class Spent:
 
     Args:
         queries: put to the target.
+        rehearsed: how many of those were for examples.
         tokens: read and written by all models.
         asked: answers of the attacker's and the critic's own model.
         failed: how many of those were errors.
@@ -32,6 +47,7 @@ class Spent:
     """
 
     queries: int = 0
+    rehearsed: int = 0
     tokens: int = 0
     asked: int = 0
     failed: int = 0
@@ -113,16 +129,17 @@ class Campaign:
     def _answer(self, live: Sequence[_Running]) -> None:
         """Answer the requests of all searches, a kind at a time; queries beyond the budget are not asked."""
         for one in live:
-            queries = [request for request in one.requests if isinstance(request, Query)]
+            queries = [request for request in one.requests if isinstance(request, PUT)]
             if len(queries) > one.room:
                 kept = set(map(id, queries[: one.room]))
-                one.requests = [r for r in one.requests if not isinstance(r, Query) or id(r) in kept]
+                one.requests = [r for r in one.requests if not isinstance(r, PUT) or id(r) in kept]
                 one.room = -1  # its answers would not fit its requests: it ends here
             else:
                 one.room -= len(queries)
         requests = [request for one in live for request in one.requests]
         answers: dict[int, Any] = {}
         self._try(requests, answers)
+        self._rehearse(requests, answers)
         self._ask(requests, answers)
         self._weigh(requests, answers)
         for place, request in enumerate(requests):
@@ -138,13 +155,22 @@ class Campaign:
         queries = {place: one for place, one in enumerate(requests) if isinstance(one, Query)}
         if not queries:
             return
-        attempts = self.trial.attempts(self.goals, list(queries.values()))
-        answers.update(zip(queries, attempts, strict=True))
-        self.spent.queries += len(attempts)
-        self.spent.tokens += sum(attempt.tokens for attempt in attempts)
+        attempts = self._put(self.goals, queries, answers)
         self.attempts += attempts
         if self.record:
             self.record(attempts)
+
+    def _rehearse(self, requests: Sequence[Request], answers: dict[int, Any]) -> None:
+        queries = {place: one.query for place, one in enumerate(requests) if isinstance(one, Rehearse)}
+        if queries:
+            self.spent.rehearsed += len(self._put(self.scene.examples, queries, answers))
+
+    def _put(self, goals: Sequence[Goal], queries: Mapping[int, Query], answers: dict[int, Any]) -> list[Attempt]:
+        attempts = self.trial.attempts(goals, list(queries.values()))
+        answers.update(zip(queries, attempts, strict=True))
+        self.spent.queries += len(attempts)
+        self.spent.tokens += sum(attempt.tokens for attempt in attempts)
+        return attempts
 
     def _ask(self, requests: Sequence[Request], answers: dict[int, Any]) -> None:
         asks = {place: one for place, one in enumerate(requests) if isinstance(one, Ask)}
