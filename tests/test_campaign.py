@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -33,6 +34,7 @@ from superalign.chat import Message, Sampling, asked
 from superalign.critics.keywords import Keywords
 from superalign.errors import ConfigError
 from superalign.job import Tools
+from superalign.model import Model
 from superalign.models.hf import HuggingFace
 from superalign.store import Store
 from superalign.trial import Compliance, Denial
@@ -76,6 +78,7 @@ class Everything(Attack):
             plainly(0, goal),
             Choose(asked("Is it so?"), ("Yes", "No")),
             Ask(asked("Say more."), sampling, role="critic"),
+            Work(["product", 2], lambda: {"read": 1000}, tokens=lambda made: made["read"]),
         ]
         assert answers[0] == {"four": 4}
         assert answers[1].tokens_out <= 3
@@ -212,7 +215,49 @@ def test_all_kinds_of_requests_are_answered_in_order(model: HuggingFace, tmp_pat
     assert len(made.run()) == 1
     assert made.spent.asked == 4
     assert made.spent.failed == 0
-    assert made.spent.tokens > 7
+    assert made.spent.tokens > 1007
+
+
+class Elsewhere(Attack):
+    """Asks the same of its role's model and of another."""
+
+    name: ClassVar[str] = "elsewhere"
+    source: ClassVar[str] = "none"
+
+    other: HuggingFace
+    """Whom."""
+
+    def searches(self, goals: Sequence[Goal], scene: Scene) -> Iterable[tuple[Sequence[int], Search]]:
+        yield (0,), self._search()
+
+    def _search(self) -> Search:
+        ask = Ask(asked("Say something."), Sampling(max_tokens=5))
+        mine, others, again = yield from told([ask, replace(ask, model=self.other), ask])
+        assert mine == again
+        assert others.text != mine.text
+        (alone,) = self.other.generate([ask.messages], ask.sampling, [0])
+        assert others.text == alone.text
+
+
+def test_an_attack_may_ask_a_model_of_its_own(model: HuggingFace, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    attack = Elsewhere(other=HuggingFace(path=str(tiny("qwen2")), dtype="fp32"))
+    made = campaign(attack, model, Store(tmp_path), Budget())
+    assert made.run() == []
+    assert made.spent.asked == 3
+
+
+class Choosy(Elsewhere):
+    """Goes for nobody."""
+
+    name: ClassVar[str] = "choosy"
+
+    def check(self, target: Model, attacker: Model | None) -> None:
+        raise ConfigError(f"{self.name} cannot use {target} and {attacker}")
+
+
+def test_an_attack_refuses_models_before_anything_is_done(model: HuggingFace, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="choosy cannot use hf:"):
+        campaign(Choosy(other=model), model, Store(tmp_path), Budget())
 
 
 def test_a_model_that_is_not_there_is_named(model: HuggingFace, tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ class Campaign:
         self.attack, self.goals, self.scene, self.trial = attack, goals, scene, trial
         self.banks, self.budget, self.record = banks, budget, record
         self.spent, self.attempts = Spent(), list[Attempt]()
+        self.others = dict[str, AnswerBank]()
 
     def run(self) -> list[Attempt]:
         """Return what came of every query, in the order of asking."""
@@ -144,8 +145,9 @@ class Campaign:
         self._weigh(requests, answers)
         for place, request in enumerate(requests):
             if isinstance(request, Work):
-                answers[place] = self.banks["target"].work([str(self.attack), request.name], request.compute)
-                self.spent.tokens += request.tokens
+                made = self.banks["target"].work([str(self.attack), request.name], request.compute)
+                self.spent.tokens += request.tokens(made) if callable(request.tokens) else request.tokens
+                answers[place] = made
         place = 0
         for one in live:
             one.answers = [answers[place + offset] for offset in range(len(one.requests))]
@@ -174,12 +176,22 @@ class Campaign:
 
     def _ask(self, requests: Sequence[Request], answers: dict[int, Any]) -> None:
         asks = {place: one for place, one in enumerate(requests) if isinstance(one, Ask)}
-        for role, sampling in dict.fromkeys((one.role, one.sampling) for one in asks.values()):
-            mine = {p: one for p, one in asks.items() if (one.role, one.sampling) == (role, sampling)}
+        kinds = {place: (one.role, str(one.model or ""), one.sampling) for place, one in asks.items()}
+        for kind in dict.fromkeys(kinds.values()):
+            mine = {place: one for place, one in asks.items() if kinds[place] == kind}
             messages, seeds = [one.messages for one in mine.values()], [one.seed for one in mine.values()]
-            replies = self.banks[role].generate(messages, sampling, seeds)
+            replies = self._bank(next(iter(mine.values()))).generate(messages, kind[-1], seeds)
             answers.update(zip(mine, replies, strict=True))
             self._count(replies)
+
+    def _bank(self, ask: Ask) -> AnswerBank:
+        """Return who answers."""
+        if ask.model is None:
+            return self.banks[ask.role]
+        name = str(ask.model)
+        if name not in self.others:
+            self.others[name] = AnswerBank(self.scene.store, ask.model)
+        return self.others[name]
 
     def _weigh(self, requests: Sequence[Request], answers: dict[int, Any]) -> None:
         choices = {place: one for place, one in enumerate(requests) if isinstance(one, Choose)}
@@ -210,10 +222,11 @@ def check(attack: Attack, scene: Scene, banks: Banks) -> None:
     """Refuse an attack that cannot be made here.
 
     Raises:
-        ConfigError: it is of another world, or needs a model that is not there.
+        ConfigError: it is of another world, needs a model that is not there, or cannot use one that is.
     """
     if scene.world not in attack.worlds:
         what = {"knowledge": "goals of knowledge (pairs of answers)", "behaviour": "goals of behaviour (requests)"}
         raise ConfigError(f"attack {attack} does not go for {what[scene.world]}", fix="superalign ls attacks")
     for role in sorted(attack.roles - set(banks)):
         raise ConfigError(f"attack {attack} needs a model as {role}", fix=f"for example: --{role} embedded:smollm2")
+    attack.check(scene.target, scene.attacker)
