@@ -13,6 +13,7 @@ from superalign.attacker import GoalByGoal, attacks
 MOST = 12  # queries of each search that are looked at
 CUTS_CLAIMS = ("incomplete-sentence", "bandit")
 CHANGES_LETTERS = ("best-of-n",)
+DRAW_A_SEED = ("pair", "tap", "learned")  # of the attacker's model, which is not here
 
 
 EVERY = [
@@ -44,7 +45,7 @@ class TestContract:
             return [(one.query.name, dict(one.query.tags)) for one in attempts]
 
         assert asked(0) == asked(0)
-        if name not in ("pair", "tap"):  # what these draw is the seed of the attacker's model, which is not here
+        if name not in DRAW_A_SEED:
             assert asked(0) != asked(1)
 
     def test_hostile_words_of_a_goal_pass_unharmed(self, name, world):
