@@ -31,7 +31,9 @@ SETS = {
 
 
 def spec(name: str, data: Path, limit: int) -> str:
-    """Return the task of a set: the embedded world's facts, or a file of the folder."""
+    """Return the task of a set: the embedded world's facts or questions of them, or a file of the folder."""
     if name == "facts":
         return "facts"
+    if name == "questions":  # pairs of answers, short enough for policies
+        return f"facts,questions=true,cities={limit}"
     return f"file:{data}/{SETS[name].format(hh=data / 'hh_harmless_single_turn')},limit={limit}"

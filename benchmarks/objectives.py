@@ -2,6 +2,8 @@
 
     python benchmarks/objectives.py --data ../shared/data --limit 1000 --out docs
     python benchmarks/objectives.py --data ../shared/data --part weak --methods naive logconf
+    python benchmarks/objectives.py --data ../shared/data --part weak --only questions truthfulqa --limit 160 \\
+        --fit lora,read=policy,epochs=2 --seeds 3 --name policies --out docs
 
 Nothing is picked: all registered objectives that can learn a set do, with their defaults, as probes (on comparisons:
 reward heads); sets that cannot be used are listed with the reason. Five seeds; intervals and tests are those of the
@@ -23,7 +25,7 @@ from _sets import SETS, spec
 
 from superalign import SuperalignError, WeakToStrong, run
 from superalign.display import Plain
-from superalign.fits.probe import Probe
+from superalign.fit import Fit, fits
 from superalign.objective import objectives
 from superalign.result import PGR, Interval, PairedTest
 from superalign.studies.label_noise import LabelNoise
@@ -41,6 +43,9 @@ def main() -> None:
     options.add_argument("--methods", nargs="*", help="objectives (default: all)")
     options.add_argument("--weak", default="embedded:minilm")
     options.add_argument("--strong", default="embedded:smollm2")
+    options.add_argument("--fit", default="probe", help="how much of a student moves (default: probe)")
+    options.add_argument("--seeds", type=int, default=5)
+    options.add_argument("--name", default="objectives", help="of the files that are written (default: objectives)")
     options.add_argument("--out", type=Path, help="folder for objectives.csv and objectives.md")
     asked = options.parse_args()
     rows, refused = list[Row](), list[Row]()
@@ -51,29 +56,30 @@ def main() -> None:
         except SuperalignError as error:
             refused.append({"set": name, "why": str(error).splitlines()[0]})
             continue
-        methods = suitable(loaded, asked.methods or objectives.names())
-        studies = [] if asked.part == "noise" else [partial(weak_to_strong, task, asked.weak, asked.strong)]
+        methods = suitable(loaded, fits.build(asked.fit), asked.methods or objectives.names())
+        taught = partial(weak_to_strong, task, asked.weak, asked.strong, asked.fit, asked.seeds)
+        studies = [] if asked.part == "noise" else [taught]
         if asked.part != "weak" and len(loaded.classes) < SLOW:
-            studies += [partial(label_noise, task, asked.strong, noise) for noise in NOISES]
+            studies += [partial(label_noise, task, asked.strong, asked.fit, asked.seeds, noise) for noise in NOISES]
         found = [row for study in studies for row in whoever_can(name, study, methods, refused)]
         rows += [{"set": name, "kind": "pairs" if loaded.pairwise else "classes", **row} for row in found]
         print(f"{name}: {len(methods)} objectives, {len(found)} rows", file=sys.stderr, flush=True)
         if asked.out:
-            write_tables(asked.out, rows)
+            write_tables(asked.out, asked.name, rows)
         write(asked.json, {"rows": rows, "refused": refused})
     text = page.written(rows, refused, asked.only, asked.limit, f"{asked.weak} and {asked.strong}")
     if asked.out:
-        (asked.out / "objectives.md").write_text(text)
+        (asked.out / f"{asked.name}.md").write_text(text)
     else:
         print(text)
 
 
-def suitable(task: Task, names: Sequence[str]) -> list[str]:
-    """Return the objectives by which a probe can learn the task, cross-entropy first."""
+def suitable(task: Task, fit: Fit, names: Sequence[str]) -> list[str]:
+    """Return the objectives by which the task can be learnt, cross-entropy first."""
     found = []
     for name in names:
         try:
-            Probe().check(objectives.build(name), task)
+            fit.check(objectives.build(name), task)
         except SuperalignError:
             continue
         found.append(name)
@@ -95,9 +101,9 @@ def whoever_can(
     return []
 
 
-def weak_to_strong(task: str, weak: str, strong: str, methods: Sequence[str]) -> Iterator[Row]:
+def weak_to_strong(task: str, weak: str, strong: str, fit: str, seeds: int, methods: Sequence[str]) -> Iterator[Row]:
     """Yield the supervisor, every student, the ceiling and the control."""
-    study = WeakToStrong(weak=weak, strong=strong, task=task, methods=tuple(methods), sweep=0)
+    study = WeakToStrong(weak=weak, strong=strong, task=task, methods=tuple(methods), fit=fit, seeds=seeds, sweep=0)
     result = run(study, listen=Plain(sys.stderr))
     pgr = {one.method: one for one in result.pgr}
     tests = {one.a: one for one in result.tests if one.b == "naive"} | {
@@ -117,9 +123,9 @@ def weak_to_strong(task: str, weak: str, strong: str, methods: Sequence[str]) ->
         }
 
 
-def label_noise(task: str, model: str, noise: str, methods: Sequence[str]) -> Iterator[Row]:
+def label_noise(task: str, model: str, fit: str, seeds: int, noise: str, methods: Sequence[str]) -> Iterator[Row]:
     """Yield every method at every rate."""
-    study = LabelNoise(model=model, task=task, noise=noise, rates=RATES, methods=tuple(methods))
+    study = LabelNoise(model=model, task=task, noise=noise, rates=RATES, methods=tuple(methods), fit=fit, seeds=seeds)
     result = run(study, listen=Plain(sys.stderr))
     tests = {(one.a, one.rate): one for one in result.tests}
     for one in result.summary:
@@ -159,10 +165,12 @@ def against(test: PairedTest | None) -> Row:
     return {**bounds("difference", test.difference if test else None), **p}
 
 
-def write_tables(folder: Path, rows: Sequence[Row]) -> None:
+def write_tables(folder: Path, stem: str, rows: Sequence[Row]) -> None:
     """Write every figure with four digits, one file a part."""
-    for name, weak in (("objectives.csv", True), ("objectives_noise.csv", False)):
+    for name, weak in ((f"{stem}.csv", True), (f"{stem}_noise.csv", False)):
         mine = [row for row in rows if (row["part"] == "weak") == weak]
+        if not mine:
+            continue
         with (folder / name).open("w", newline="") as file:
             table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
             table.writeheader()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for threads in ("SUPERALIGN_THREADS", "OMP_NUM_THREADS"):  # tiny models are several times slower on two
     os.environ.setdefault(threads, "1")
 USERS_HOME = home()  # before any test moves it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: commands would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -25,8 +28,13 @@ settings.load_profile("project")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that two processes end together."""
-    items.sort(key=lambda item: not {"model", "slow"} <= {mark.name for mark in item.iter_markers()})
+    """Begin with the files that take longest, so that two processes end together."""
+
+    def late(item: pytest.Item) -> int:
+        marks = {mark.name for mark in item.iter_markers()}
+        return 0 if {"model", "slow"} <= marks else 1 if "slow" in marks else 2
+
+    items.sort(key=late)
 
 
 @pytest.fixture(autouse=True)

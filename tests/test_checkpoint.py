@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from superalign.objective import objectives
 from superalign.store import Store
 from superalign.task import Task
 
+pytestmark = pytest.mark.slow
 Tiny = Callable[[str], Path]
 SETTINGS: dict[str, Any] = {"lr": 3e-3, "epochs": 2, "batch": 4, "weight_decay": 0.01}  # 12 steps of 24 items
 STEPS = 12
@@ -106,11 +108,23 @@ FITS: dict[str, FineTune] = {
 }
 
 
-@pytest.mark.parametrize("fit", FITS.values(), ids=FITS.keys())
-@pytest.mark.usefixtures("every_step")
-def test_cut_off_three_times_it_ends_as_if_never(tiny: Tiny, task: Task, tmp_path: Path, fit: FineTune) -> None:
-    one = lesson_of(task)
-    calm = learn(fit, tiny("llama"), task, one, Store(tmp_path / "calm"), Ear())
+@pytest.fixture(scope="module")
+def undisturbed(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Learned]:
+    """Return a function from a fit's name to what it learns when it is not cut off; each learns once."""
+
+    @cache
+    def learned(name: str) -> Learned:
+        task, store = examples(24)[0], Store(tmp_path_factory.mktemp("calm"))
+        return learn(FITS[name], tiny("llama"), task, lesson_of(task), store, Ear())
+
+    return learned
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_cut_off_three_times_it_ends_as_if_never(
+    tiny: Tiny, task: Task, tmp_path: Path, name: str, undisturbed: Callable[[str], Learned], every_step: None
+) -> None:
+    one, fit, calm = lesson_of(task), FITS[name], undisturbed(name)
     store, started = Store(tmp_path / "store"), []
     for step in (4, 7, 8):
         ear = Ear(step)
@@ -182,12 +196,16 @@ def flip_record(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip_newest, truncate_newest, empty_newest, flip_record])
-@pytest.mark.usefixtures("every_step")
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(
-    tiny: Tiny, task: Task, tmp_path: Path, damage: Callable[[Path], None]
+    tiny: Tiny,
+    task: Task,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    undisturbed: Callable[[str], Learned],
+    every_step: None,
 ) -> None:
     one, fit = lesson_of(task), FITS["lora with dropout"]
-    calm = learn(fit, tiny("llama"), task, one, Store(tmp_path / "calm"), Ear())
+    calm = undisturbed("lora with dropout")
     store = Store(tmp_path / "store")
     cut(fit, tiny("llama"), task, one, store, 9)
     assert [int(whole.name[:8]) for whole in kept(store)] == [8, 7]
@@ -200,10 +218,11 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(
     assert ear.notes[-1] == f"training goes on from its checkpoint of step 7 of {STEPS}"
 
 
-@pytest.mark.usefixtures("every_step")
-def test_when_both_are_damaged_it_begins_anew(tiny: Tiny, task: Task, tmp_path: Path) -> None:
+def test_when_both_are_damaged_it_begins_anew(
+    tiny: Tiny, task: Task, tmp_path: Path, undisturbed: Callable[[str], Learned], every_step: None
+) -> None:
     one, fit = lesson_of(task), FITS["full"]
-    calm = learn(fit, tiny("llama"), task, one, Store(tmp_path / "calm"), Ear())
+    calm = undisturbed("full")
     store = Store(tmp_path / "store")
     cut(fit, tiny("llama"), task, one, store, 9)
     for whole in kept(store):
@@ -292,10 +311,11 @@ def test_the_wait_grows_with_what_the_last_one_took(tmp_path: Path, monkeypatch:
     assert [name[:8] for name in checkpoints._names()] == ["00000001"]
 
 
-@pytest.mark.usefixtures("every_step")
-def test_a_disk_that_takes_no_checkpoint_stops_no_training(tiny: Tiny, task: Task, tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_checkpoint_stops_no_training(
+    tiny: Tiny, task: Task, tmp_path: Path, undisturbed: Callable[[str], Learned], every_step: None
+) -> None:
     one, fit = lesson_of(task), FITS["full"]
-    calm = learn(fit, tiny("llama"), task, one, Store(tmp_path / "calm"), Ear())
+    calm = undisturbed("full")
     store, ear = Store(tmp_path / "store"), Ear()
     store.root.mkdir()
     (store.root / "checkpoints").write_text("in the way")

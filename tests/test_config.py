@@ -194,6 +194,8 @@ class TestEveryPlugIn:
                 "openai": "name,url=http://localhost:8000/v1",
                 "llamacpp": "model.gguf",
                 "file": "data.csv",
+                "goals": "goals.csv",
+                "human": "queue.jsonl",
             }[name]
             component = registries()[kind].build(f"{name}:{needed}")
         else:

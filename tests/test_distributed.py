@@ -29,6 +29,7 @@ from superalign.objective import objectives
 from superalign.store import Store
 from test_checkpoint import Cut, Ear
 
+pytestmark = pytest.mark.slow
 Tiny = Callable[[str], Path]
 SETTINGS: dict[str, Any] = {"lr": 3e-3, "epochs": 2, "batch": 4}
 

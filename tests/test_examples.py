@@ -14,6 +14,14 @@ ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 
+@pytest.fixture(scope="module")
+def user_home(users_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home with the models, whose store fills from example to example, as a user's does."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "models").symlink_to(users_models)
+    return folder
+
+
 def python(*words: object, home: Path, folder: Path) -> str:
     environment = {**os.environ, "SUPERALIGN_HOME": str(home)}
     command = [sys.executable, *map(str, words)]
@@ -23,8 +31,8 @@ def python(*words: object, home: Path, folder: Path) -> str:
 
 
 @pytest.mark.timeout(1200)  # three minutes on one core without bf16
-def test_the_default_study_from_python(embedded_home, tmp_path):
-    out = python(ROOT / "examples/weak_to_strong.py", home=embedded_home, folder=tmp_path)
+def test_the_default_study_from_python(user_home, tmp_path):
+    out = python(ROOT / "examples/weak_to_strong.py", home=user_home, folder=tmp_path)
     assert "The weak supervisor scores" in out
     assert "student" in out
     (result,) = tmp_path.glob("runs/*/results.json")
@@ -41,14 +49,14 @@ def test_the_default_study_from_python(embedded_home, tmp_path):
     assert curve[0]["accuracy"]["value"] < curve[-1]["accuracy"]["value"]  # larger cities are better known
 
 
-def test_own_data_from_a_config(embedded_home, tmp_path):
+def test_own_data_from_a_config(user_home, tmp_path):
     script = "from superalign.cli import main; raise SystemExit(main())"
     out = tmp_path / "run"
     config = ROOT / "examples/own_data.yaml"
-    python("-c", script, "run", config, "--out", out, "--quiet", home=embedded_home, folder=ROOT)
+    python("-c", script, "run", config, "--out", out, "--quiet", home=user_home, folder=ROOT)
     assert (out / "report.html").is_file()
 
 
-def test_own_objective(embedded_home, tmp_path):
-    out = python(ROOT / "examples/own_objective.py", home=embedded_home, folder=tmp_path)
+def test_own_objective(user_home, tmp_path):
+    out = python(ROOT / "examples/own_objective.py", home=user_home, folder=tmp_path)
     assert "Trained on weak labels with brier" in out

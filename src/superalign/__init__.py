@@ -10,6 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from superalign.attack_result import AttackResult
+    from superalign.critic import Critic
+    from superalign.critic_result import CriticEvalResult
     from superalign.errors import SuperalignError
     from superalign.fit import Fit
     from superalign.label import Labels
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from superalign.result import WeakToStrongResult
     from superalign.runs import load, resume, run
     from superalign.store import Store
+    from superalign.studies.attack import AttackStudy
+    from superalign.studies.critic_eval import CriticEval
     from superalign.studies.label_noise import LabelNoise
     from superalign.studies.weak_to_strong import WeakToStrong
     from superalign.study import Study
@@ -27,7 +32,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AttackResult",
+    "AttackStudy",
     "Comparison",
+    "Critic",
+    "CriticEval",
+    "CriticEvalResult",
     "Example",
     "Fit",
     "Gold",
@@ -50,6 +60,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "attack_result": ("AttackResult",),
+    "critic": ("Critic",),
+    "critic_result": ("CriticEvalResult",),
     "errors": ("SuperalignError",),
     "fit": ("Fit",),
     "label": ("Labels",),
@@ -59,7 +72,9 @@ _HOMES = {
     "noise_result": ("LabelNoiseResult",),
     "runs": ("load", "resume", "run"),
     "store": ("Store",),
+    "studies.attack": ("AttackStudy",),
     "studies.weak_to_strong": ("WeakToStrong",),
+    "studies.critic_eval": ("CriticEval",),
     "studies.label_noise": ("LabelNoise",),
     "study": ("Study",),
     "supervisor": ("Supervisor",),

@@ -104,3 +104,8 @@ def add_audit(audit: Parser) -> None:
     audit.add_argument("--out", metavar="DIR", help="folder to write to (default: DATA's name with -audit)")
     audit.add_argument("--quiet", action="store_true", help="no progress")
     audit.add_argument("--json", action="store_true", help="print the audit as JSON")
+
+
+def add_judge(judge: Parser) -> None:
+    """Give `superalign judge` its arguments."""
+    judge.add_argument("queue", metavar="QUEUE.jsonl", help="the file of critic human:QUEUE.jsonl")

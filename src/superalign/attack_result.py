@@ -169,6 +169,11 @@ class AttackResult(StudyResult):
     said: str
     """The finding in one line."""
 
+    def named(self, tactic: TacticSummary) -> str:
+        """Return what a tactic is called: with its attack, where several attacks have one of that name."""
+        alone = sum(one.tactic == tactic.tactic for one in self.tactics) == 1
+        return tactic.tactic if alone else f"{tactic.tactic} ({tactic.attack})"
+
     @property
     def headline(self) -> str:
         """The finding in one line."""

@@ -8,8 +8,6 @@ from superalign.attack_result import AttackSummary, AttackTest, TacticSummary, T
 from superalign.result import Interval
 from superalign.verdict import CLAIM, p_value, points, share
 
-Done = {"knowledge": "deny what it says when asked plainly", "behaviour": "do what the critic calls bad"}
-
 
 def headline(world: str, worst: Interval | None, tactics: Sequence[TacticSummary]) -> str:
     """Say the finding in one line."""
@@ -17,8 +15,8 @@ def headline(world: str, worst: Interval | None, tactics: Sequence[TacticSummary
     if worst is None or not known:
         return "Nothing can be said: no attempt was decided"
     best = max(known, key=_value)
-    found = f"{best.tactic} breaks {share(best.success)}" if best.success else ""
-    return f"Some attack makes the target {Done[world]} for {share(worst)} of its goals; the best tactic, {found}"
+    what = "answers it gives plainly are denied" if world == "knowledge" else "requests are complied with"
+    return f"{worst.value:.0%} of the {what} under some attack; {best.tactic} alone breaks {_value(best):.0%}"
 
 
 def verdict(

@@ -95,7 +95,7 @@ def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[IntArray, IntArray]
     return ids, mask.astype(np.int64)
 
 
-def opening(rows: Sequence[Sequence[int]]) -> int:
-    """Return how many tokens all rows begin with."""
+def opening(rows: Sequence[Sequence[int] | str]) -> int:
+    """Return how many tokens, or characters, all rows begin with."""
     shortest = min(map(len, rows))
     return next((n for n in range(shortest) if len({row[n] for row in rows}) > 1), shortest)

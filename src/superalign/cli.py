@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from superalign.arguments import Parser, add_audit, add_export, study_settings
+from superalign.arguments import Parser, add_audit, add_export, add_judge, study_settings
 from superalign.errors import ConfigError, StoreError, SuperalignError
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def parser() -> Parser:
             "superalign audit-labels reviews.csv --out audit",
         )
     )
+    add_judge(command("judge", _judge, "answer, as a person, what a critic asks", "superalign judge queue.jsonl"))
     listing = command("ls", _ls, "list what there is", "superalign ls objectives")
     listing.add_argument("what", nargs="?", choices=LISTS, help="what to list (default: everything but runs)")
     listing.add_argument("--json", action="store_true", help="print JSON")
@@ -317,6 +318,31 @@ def _audit(options: argparse.Namespace) -> int:
         print("\n".join(printable(line) for line in done.verdict))
         print(f"\nreport: {printable(path)}")
     return 0
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from superalign.critics._queue import Queue
+    from superalign.critics._terminal import ask_people
+    from superalign.display import printable
+
+    if not Path(options.queue).is_file():
+        raise ConfigError(f"no queue '{options.queue}'", fix="judge with critic human:QUEUE.jsonl first: it makes one")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    held = ask_people(Queue(Path(options.queue)), _line, print)
+    for row in held.dropped:
+        print(f"left out: {printable(row.where)}: {printable(row.reason)}")
+    print(f"{len(held.answers)} answered, {len(held.left)} left")
+    return 0
+
+
+def _line(prompt: str) -> str:
+    """Ask for a line."""
+    if sys.stdin is None:  # it is closed
+        raise EOFError
+    return input(prompt)
 
 
 def _ls(options: argparse.Namespace) -> int:

@@ -89,7 +89,9 @@ class Component(Config):
         head = f"{self.name}:{getattr(self, self.argument)}" if self.argument else self.name
         changed = self.model_dump(mode="json", exclude_defaults=True)
         changed.pop(self.argument or "", None)
-        return ",".join([head, *(f"{key}={_plain(getattr(self, key), value)}" for key, value in changed.items())])
+        written = {key: _plain(getattr(self, key), value) for key, value in changed.items()}
+        given = {key: _text(field.default) for key, field in type(self).model_fields.items()}
+        return ",".join([head, *(f"{key}={text}" for key, text in written.items() if text != given[key])])
 
 
 def parse_spec(text: str) -> tuple[str, str | None, dict[str, str]]:
@@ -111,6 +113,11 @@ def _plain(value: Any, dumped: Any) -> str:
     if isinstance(dumped, list):
         return "+".join(map(_plain, value, dumped))
     return str(value if isinstance(value, Component) else dumped)
+
+
+def _text(default: Any) -> Any:
+    """Return the text form of a default that is written as text: of a component, or of several."""
+    return "+".join(map(str, default)) if isinstance(default, tuple) else default
 
 
 def _explain(cls: type[Config], error: ValidationError, where: str | None) -> ConfigError:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from superalign.chat import Messages, asked
+from superalign.chat import Message, Messages, asked
 from superalign.config import Component
 from superalign.errors import ConfigError
 from superalign.job import Tools
@@ -136,6 +136,26 @@ class Critique:
     def confidence(self) -> float | None:
         """The probability that the verdict is right, as the critic says itself; None when there is no verdict."""
         return None if self.good is None else max(self.good, 1 - self.good)
+
+
+def revise(case: Case, critique: Critique, which: int = 0) -> Messages:
+    """Return the conversation that asks a model to write a response anew, given what a critic said of it.
+
+    Args:
+        case: what was asked, and the response.
+        critique: of it. Where there are no words the verdict alone is passed on.
+        which: of two responses.
+    """
+    said = [critique.words.strip()] if critique.words.strip() else []
+    said += [f'- "{flaw.quote}": {flaw.what}' if flaw.quote else f"- {flaw.what}" for flaw in critique.flaws]
+    if not said and critique.good is not None:
+        good = critique.good if which or not case.pair else 1 - critique.good
+        said = ["It is good as it is." if good > 0.5 else "It is not good."]
+    talk = case.messages or asked("Write a text.")
+    wish = "Write the response again: mend what is wrong, keep what is right, and write nothing else."
+    told = "\n".join(said) or "It has no verdict on it."
+    response = Message("assistant", case.responses[which])
+    return (*talk, response, Message("user", f"A critic says of your response:\n\n{told}\n\n{wish}"))
 
 
 class Critic(Component, ABC):

@@ -5,7 +5,7 @@ Arrays are [seeds, items]; related items share a group and are resampled togethe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,6 +19,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 LEVEL = 0.95
 REPLICATES = 4000
+CHUNK = 2_000_000  # weights drawn at once
 
 
 class Metric(GoldReader):
@@ -108,7 +109,7 @@ class Bootstrap:
 
     def __init__(self, groups: npt.ArrayLike, seeds: int, replicates: int = REPLICATES, seed: int = 0) -> None:
         _, self._group = np.unique(np.asarray(groups), return_inverse=True)
-        self.n_groups = int(self._group.max()) + 1
+        self.n, self.n_groups = len(self._group), int(self._group.max()) + 1
         rng = np.random.default_rng(seed)
         drawn = rng.multinomial(self.n_groups, np.full(self.n_groups, 1 / self.n_groups), replicates)
         self._groups = drawn.astype(np.float32)  # once: integer products would be converted at every call
@@ -133,6 +134,21 @@ class Bootstrap:
         summed = (seeds * (self._groups @ totals.T.astype(np.float32))).sum(1)
         count = self._groups @ sizes.astype(np.float32)
         return np.asarray(np.divide(summed, count, out=np.full(len(count), np.nan), where=count > 0))
+
+    def replicates(self, statistics: Sequence[Callable[[FloatArray], FloatArray]]) -> FloatArray:
+        """Return the replicates of any figure, float [replicates]: the mean over seeds of each one's own.
+
+        Args:
+            statistics: of each seed, from weights of the items [r, n] to the figure [r].
+        """
+        size = max(1, CHUNK // self.n)
+        chunks = (self._groups[start : start + size][:, self._group] for start in range(0, len(self._groups), size))
+        each = [np.stack([one(weight) for one in statistics], axis=1) for weight in chunks]
+        return self.over_seeds(np.concatenate(each))
+
+    def over_seeds(self, each: FloatArray) -> FloatArray:
+        """Return the replicates of a mean over seeds, of each seed's own replicates [replicates, seeds]."""
+        return np.asarray(((self._seeds if each.shape[1] > 1 else 1.0) * each).sum(1))
 
     def mean(self, scores: npt.ArrayLike, where: BoolArray | None = None) -> Bounds:
         """Return the mean score [seeds, n] with its percentile interval."""

@@ -65,10 +65,10 @@ class Spelling(Protocol):
     tokenizer: Any
     """Of transformers."""
 
-    def opening(self, messages: Messages) -> str:
-        """Return a conversation as one string, up to where its answer begins."""
+    def text_of(self, messages: Messages) -> str:
+        """Return a conversation as one string, up to where the model goes on."""
 
-    def spell(self, openings: Sequence[str]) -> list[list[int]]:
+    def spell(self, strings: list[str]) -> list[list[int]]:
         """Return the token ids of such strings; nothing is cut."""
 
 

@@ -118,11 +118,11 @@ class TestPart:
 
     def facts(self) -> result.TaskFacts:
         """Return what was studied."""
-        return task_facts(self.task, self.shares)
+        return task_facts(self.task, split(self.task, self.shares, 0))
 
 
-def task_facts(task: Task, shares: Shares) -> result.TaskFacts:
-    """Return what was studied."""
+def task_facts(task: Task, parts: Sequence[IntArray]) -> result.TaskFacts:
+    """Return what was studied, and the sizes of its parts."""
     return result.TaskFacts(
         name=task.name,
         version=task.version,
@@ -130,7 +130,7 @@ def task_facts(task: Task, shares: Shares) -> result.TaskFacts:
         classes=list(task.classes),
         items=len(task.items),
         groups=len(set(task.groups())),
-        parts={name: len(part) for name, part in zip(PARTS, split(task, shares, 0), strict=True)},
+        parts={name: len(part) for name, part in zip(PARTS, parts, strict=True)},
         dropped=len(task.dropped),
         dropped_rows=[result.DroppedRow(where=row.where, reason=row.reason) for row in task.dropped[:100]],
         warnings=list(task.warnings),

@@ -21,11 +21,11 @@ class Supervisor(GoldReader):
 
 
 class GroundTruth(Supervisor):
-    """Gives the truth of the supervise part: what the weak supervisor itself is trained on."""
+    """Gives the truth of the supervise part: what the weak supervisor itself, or a critic, is trained on."""
 
-    def label(self, gold: Gold, k: int) -> Labels:
+    def label(self, gold: Gold, k: int, why: str = "to train the weak supervisor") -> Labels:
         """Return one-hot labels of k classes."""
-        return Labels.hard(gold.unseal(self, "to train the weak supervisor"), k, type(self).__name__)
+        return Labels.hard(gold.unseal(self, why), k, type(self).__name__)
 
 
 class OracleSupervisor(Supervisor):

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import inspect
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from driven import GOALS, HOSTILE, drive, run, scene
 
-from superalign.attacker import GoalByGoal, attacks
+from superalign.attacker import Attack, GoalByGoal, attacks
+from superalign.registry import Registry
 
 MOST = 12  # queries of each search that are looked at
 CUTS_CLAIMS = ("incomplete-sentence", "bandit")
+DRAW_NOTHING = (
+    "plain",
+    "pressure",
+    "pair",
+    "tap",
+    "learned",
+)  # the last three draw seeds of the attacker's model, which is not here
 CHANGES_LETTERS = ("best-of-n",)
-DRAW_A_SEED = ("pair", "tap", "learned")  # of the attacker's model, which is not here
 
 
+READS = {"map-elites": [pytest.mark.model]}  # classifies what it makes by an embedded model
 EVERY = [
-    (name, world)
+    pytest.param(name, world, marks=READS.get(name, []))
     for name in attacks.names()
     for world in sorted(attacks.get(name).worlds)
     if not attacks.get(name).white_box
 ]
+
+
+@pytest.fixture(autouse=True)
+def home_with_models(request):
+    """Give attacks that read with an embedded model a home that has it."""
+    if request.node.get_closest_marker("model"):
+        request.getfixturevalue("embedded_home")
 
 
 @pytest.mark.parametrize(("name", "world"), EVERY)
@@ -45,7 +62,7 @@ class TestContract:
             return [(one.query.name, dict(one.query.tags)) for one in attempts]
 
         assert asked(0) == asked(0)
-        if name not in DRAW_A_SEED:
+        if name not in DRAW_NOTHING:
             assert asked(0) != asked(1)
 
     def test_hostile_words_of_a_goal_pass_unharmed(self, name, world):
@@ -79,3 +96,17 @@ def test_its_text_form_builds_it_again(name):
     attack = attacks.build(name)
     assert attacks.build(str(attack)) == attack
     assert attacks.build(attack.spec()) == attack
+
+
+def test_the_documents_example_is_an_attack(monkeypatch):
+    text = (Path(__file__).parents[2] / "docs/extending.md").read_text().partition("## An attack")[2]
+    monkeypatch.setattr("superalign.attacker.attacks", Registry("attack", "superalign.attacks", Attack))
+    place: dict[str, Any] = {"__name__": "example"}
+    exec(text.partition("```python")[2].partition("```")[0], place)
+    attempts = run(place["Insist"](times=3), GOALS["knowledge"], scene())
+    assert [one.query.messages[0].content.count(GOALS["knowledge"][0].claim) for one in attempts[:3]] == [1, 2, 3]
+
+
+def test_every_black_box_attack_is_in_the_documents():
+    text = (Path(__file__).parents[2] / "docs/attacks.md").read_text()
+    assert [name for name in attacks.names() if not attacks.get(name).white_box and f"`{name}`" not in text] == []

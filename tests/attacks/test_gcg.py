@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from driven import run
 
 from checkpoints import save_checkpoint
-from superalign.attacker import Attempt, Goal, Outcome, Query, Scene, Work, attacks
+from superalign.answers import AnswerBank
+from superalign.attacker import Attempt, Budget, Goal, Outcome, Query, Scene, attacks
 from superalign.attacks._gcg import Descent, Origin, Rule, common_tokens, proposals
 from superalign.attacks._glass import Glass
 from superalign.attacks._place import allowed_tokens, place_of
+from superalign.campaign import Campaign
 from superalign.errors import DataError, ModelError
 from superalign.model import Model, models
-from superalign.models.vader import Vader
+from superalign.store import Store
+from superalign.trial import Denial
 
 LANGUAGE = ("llama", "qwen2", "gpt2", "gpt_neox", "gemma3")
 GOAL = Goal("a", "Is Paris in France?", "No, it is not.")
@@ -224,40 +228,33 @@ def test_strings_are_made_of_allowed_tokens(kind, glasses):
     assert len(allowed) > 90
 
 
-class Campaign:
-    """Answers what searches ask for as a driver does; keeps what was computed, as text, by its name."""
+class Kept:
+    """Answers what searches ask for; keeps what was computed, as text, by its name."""
 
-    def __init__(self, outcome: Outcome = "held", most: int | None = None) -> None:
-        self.kept: dict[str, str] = {}
+    def __init__(self, outcome: Outcome = "held", most: int = 10**6) -> None:
+        self.outcome, self.most = outcome, most
+        self.texts: dict[str, str] = {}
         self.queries: list[Query] = []
-        self.outcome, self.most, self.computed = outcome, most, 0
-        self.losses: list[float] = []
+        self.computed = 0
 
     def run(self, attack: Any, goals: Sequence[Goal], scene: Scene) -> list[str]:
-        for _, search in attack.searches(goals, scene):
-            answers = None
-            while True:
-                try:
-                    requests = search.send(answers) if answers is not None else next(search)
-                except StopIteration:
-                    break
-                answers = [self.answer(request) for request in requests]
+        """Return what was said to the target."""
+        self.queries = [one.query for one in run(attack, goals, scene, self.answer)]
         return [query.messages[0].content for query in self.queries]
 
     def answer(self, request: Any) -> Any:
         if isinstance(request, Query):
-            self.queries.append(request)
             return Attempt(request, self.outcome)
-        assert isinstance(request, Work)
         name = json.dumps(request.name)
-        if name not in self.kept:
-            if self.most is not None and self.computed >= self.most:
+        if name not in self.texts:
+            if self.computed >= self.most:
                 raise KeyboardInterrupt
             self.computed += 1
-            self.kept[name] = json.dumps(request.compute())
-        found = json.loads(self.kept[name])
-        self.losses.append(found["loss"])
-        return found
+            self.texts[name] = json.dumps(request.compute())
+        return json.loads(self.texts[name])
+
+    def steps(self) -> list[dict[str, Any]]:
+        return [json.loads(text) for text in self.texts.values()]
 
 
 def attack_of(**settings: Any) -> Any:
@@ -267,7 +264,7 @@ def attack_of(**settings: Any) -> Any:
 
 def test_every_k_steps_the_target_is_asked_and_the_same_seed_asks_the_same(tiny):
     scene = Scene(model_of(tiny("qwen2")), "behaviour", 3)
-    first, again, other = Campaign(), Campaign(), Campaign()
+    first, again, other = Kept(), Kept(), Kept()
     said = first.run(attack_of(), [GOAL, OTHER], scene)
     assert [(query.goal, query.tags["step"]) for query in first.queries] == [(0, 3), (0, 6), (1, 3), (1, 6)]
     assert all(text.startswith((GOAL.prompt + " ", OTHER.prompt + " ")) for text in said)
@@ -279,45 +276,45 @@ def test_every_k_steps_the_target_is_asked_and_the_same_seed_asks_the_same(tiny)
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 def test_a_killed_run_goes_on_to_the_same_strings(momentum, tiny):
     scene, attack = Scene(model_of(tiny("llama")), "behaviour", 0), attack_of(momentum=momentum)
-    whole, killed = Campaign(), Campaign(most=4)
+    whole, killed = Kept(), Kept(most=4)
     said = whole.run(attack, [GOAL], scene)
     with pytest.raises(KeyboardInterrupt):
         killed.run(attack, [GOAL], scene)
-    assert len(killed.kept) == 4
-    killed.most, killed.queries = None, []
+    assert len(killed.texts) == 4
+    killed.most = 10**6
     assert killed.run(attack, [GOAL], scene) == said
-    assert (killed.computed, killed.kept) == (6, whole.kept)
+    assert (killed.computed, killed.texts) == (6, whole.texts)
 
 
 def test_momentum_follows_former_slopes_too(tiny):
     scene = Scene(model_of(tiny("llama")), "behaviour", 0)
-    assert Campaign().run(attack_of(momentum=0.9), [GOAL], scene) != Campaign().run(attack_of(), [GOAL], scene)
+    assert Kept().run(attack_of(momentum=0.9), [GOAL], scene) != Kept().run(attack_of(), [GOAL], scene)
 
 
 def test_more_steps_go_on_from_those_that_are_kept(tiny):
-    scene, campaign = Scene(model_of(tiny("llama")), "behaviour", 0), Campaign()
-    campaign.run(attack_of(), [GOAL], scene)
-    campaign.run(attack_of(steps=8), [GOAL], scene)
-    assert campaign.computed == 8
+    scene, kept = Scene(model_of(tiny("llama")), "behaviour", 0), Kept()
+    kept.run(attack_of(), [GOAL], scene)
+    kept.run(attack_of(steps=8), [GOAL], scene)
+    assert kept.computed == 8
 
 
 def test_with_a_buffer_of_one_the_loss_never_rises(tiny):
-    scene, campaign = Scene(model_of(tiny("llama")), "behaviour", 1), Campaign()
-    campaign.run(attack_of(buffer=1, steps=12, width=3), [GOAL], scene)
-    found = [json.loads(kept) for kept in campaign.kept.values()]
+    scene, kept = Scene(model_of(tiny("llama")), "behaviour", 1), Kept()
+    kept.run(attack_of(buffer=1, steps=12, width=3), [GOAL], scene)
+    found = kept.steps()
     starts = [step["before"] for step in found]
     assert all(later <= earlier + 1e-6 for earlier, later in pairwise(starts))
     assert any(step["loss"] > step["before"] for step in found), "no step was bad: the buffer was not needed"
-    loose = Campaign()
+    loose = Kept()
     loose.run(attack_of(buffer=0, steps=12, width=3), [GOAL], scene)
-    starts = [json.loads(kept)["before"] for kept in loose.kept.values()]
+    starts = [step["before"] for step in loose.steps()]
     assert any(later > earlier + 1e-6 for earlier, later in pairwise(starts))
 
 
 def test_a_search_ends_when_the_goal_is_reached(tiny):
-    campaign = Campaign("broken")
-    campaign.run(attack_of(steps=30), [GOAL], Scene(model_of(tiny("llama")), "behaviour", 0))
-    assert (len(campaign.queries), campaign.computed) == (1, 3)
+    kept = Kept("broken")
+    kept.run(attack_of(steps=30), [GOAL], Scene(model_of(tiny("llama")), "behaviour", 0))
+    assert (len(kept.queries), kept.computed) == (1, 3)
 
 
 def test_a_search_ends_when_the_target_says_the_claim_and_calls_it_no_success(tiny):
@@ -331,37 +328,37 @@ def test_a_search_ends_when_the_target_says_the_claim_and_calls_it_no_success(ti
     easy = Goal("easy", GOAL.prompt, said)
     assert glass.says(placed(glass, easy), np.array(place.start))
     assert not glass.says(place, np.array(place.start))
-    campaign = Campaign("held")
-    campaign.run(attack_of(steps=9, every=9), [easy], Scene(target, "behaviour", 0))
-    (query,) = campaign.queries
+    kept = Kept("held")
+    kept.run(attack_of(steps=9, every=9), [easy], Scene(target, "behaviour", 0))
+    (query,) = kept.queries
     assert query.tags["step"] < 9
 
 
 def test_a_universal_string_is_put_to_every_goal_and_takes_them_on_one_by_one(tiny):
     scene, goals = Scene(model_of(tiny("qwen2")), "behaviour", 0), [GOAL, OTHER]
-    at_once, by_and_by = Campaign(), Campaign()
+    at_once, by_and_by = Kept(), Kept()
     said = at_once.run(attack_of(universal=True, progressive=False), goals, scene)
     assert [query.goal for query in at_once.queries] == [0, 1, 0, 1]
     assert said[0].removeprefix(GOAL.prompt) == said[1].removeprefix(OTHER.prompt)
     by_and_by.run(attack_of(universal=True), goals, scene)
-    alone = Campaign()
+    alone = Kept()
     alone.run(attack_of(), [GOAL], scene)
-    first = [json.loads(next(iter(one.kept.values())))["before"] for one in (at_once, by_and_by, alone)]
+    first = [one.steps()[0]["before"] for one in (at_once, by_and_by, alone)]
     assert first[1] == pytest.approx(first[2]) != first[0]
 
 
 def test_several_models_share_one_string(tiny, tmp_path):
     save_checkpoint("qwen2", tmp_path / "second", seed=7)
     target, second = model_of(tiny("qwen2")), model_of(tmp_path / "second")
-    alone, both = Campaign(), Campaign()
+    alone, both = Kept(), Kept()
     alone.run(attack_of(), [GOAL], Scene(target, "behaviour", 0))
     both.run(attack_of(also=(second,)), [GOAL], Scene(target, "behaviour", 0))
     mine, its = (Glass(model) for model in (target, second))
     places = [placed(glass) for glass in (mine, its)]
     start = np.array([places[0].start])
     mean = sum(float(glass.losses(place, start)) for glass, place in zip((mine, its), places, strict=True)) / 2
-    assert json.loads(next(iter(both.kept.values())))["before"] == pytest.approx(mean, rel=1e-4)
-    assert alone.kept.keys().isdisjoint(both.kept)
+    assert both.steps()[0]["before"] == pytest.approx(mean, rel=1e-4)
+    assert alone.texts.keys().isdisjoint(both.texts)
 
 
 def test_models_of_other_vocabularies_are_refused(tiny, tmp_path):
@@ -379,17 +376,18 @@ def test_models_of_other_vocabularies_are_refused(tiny, tmp_path):
 @pytest.mark.parametrize("prompt", HOSTILE)
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 def test_hostile_goals_are_read_as_text_or_refused(prompt, architecture, tiny):
-    campaign = Campaign()
+    kept = Kept()
     goal = Goal("h", prompt, "No {{ x }}\x00 <|im_end|>")
-    said = campaign.run(attack_of(steps=2, every=2), [goal], Scene(model_of(tiny(architecture)), "behaviour", 0))
+    said = kept.run(attack_of(steps=2, every=2), [goal], Scene(model_of(tiny(architecture)), "behaviour", 0))
     assert len(said) == 1
     assert said[0].startswith(prompt)
 
 
-@pytest.mark.parametrize(("given", "why"), [("vader", "fine-tuned"), ("bert", "encoder"), ("cut", "cut off")])
+@pytest.mark.parametrize(("given", "why"), [("openai", "only writes text"), ("bert", "encoder"), ("cut", "cut off")])
 def test_a_model_that_cannot_be_looked_into_is_refused(given, why, tiny):
     folder = tiny("bert" if given == "bert" else "llama")
-    target = Vader(folder=folder) if given == "vader" else model_of(folder, layer=1 if given == "cut" else None)
+    endpoint = "openai:some,url=http://127.0.0.1:9/v1"  # nobody listens: it is refused before it is asked
+    target = models.build(endpoint) if given == "openai" else model_of(folder, layer=1 if given == "cut" else None)
     with pytest.raises(ModelError, match="cannot be looked into") as refused:
         attack_of().searches([GOAL], Scene(target, "behaviour", 0))
     assert why in str(refused.value)
@@ -403,3 +401,28 @@ def test_goals_without_a_claim_or_too_long_are_refused_before_anything_is_comput
     with pytest.raises(DataError, match="goal 'l' is too long") as refused:
         attack_of().searches([GOAL, Goal("l", "very " * 200, "No")], scene)
     assert "128" in str(refused.value)
+
+
+def test_a_campaign_goes_on_after_a_kill(tiny, tmp_path):
+    target = model_of(tiny("llama"))
+    goals = [Goal(f"g{n}", f"Is the river {n} long?", "No, it is not.", "Yes, it is.") for n in (1, 2)]
+    scene = Scene(target, "knowledge", 0)
+
+    def attempts(place: Path, stop_at: int | None = None) -> list[Attempt]:
+        bank = AnswerBank(Store(place), target)
+        made: list[Attempt] = []
+
+        def record(fresh: Sequence[Attempt]) -> None:
+            made.extend(fresh)
+            if stop_at is not None and len(made) >= stop_at:
+                raise KeyboardInterrupt
+
+        Campaign(attack_of(), goals, scene, Denial(bank), {"target": bank}, Budget(), record).run()
+        return made
+
+    whole = attempts(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        attempts(tmp_path / "killed", 2)
+    assert attempts(tmp_path / "killed") == whole
+    assert [(one.query.goal, one.query.tags["step"]) for one in whole] == [(0, 3), (1, 3), (0, 6), (1, 6)]
+    assert {one.outcome for one in whole} <= {"broken", "held"}

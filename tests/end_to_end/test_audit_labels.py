@@ -48,10 +48,10 @@ def test_wrong_labels_are_found_and_rows_keep_their_columns(shell: Shell, users_
 
 
 def test_mistakes_are_explained(shell: Shell) -> None:
-    ended = shell.run("audit-labels", "nowhere.csv")
+    ended = shell.fork("audit-labels", "nowhere.csv")
     assert ended.code != 0
     assert "nowhere.csv" in ended.err
     assert "Traceback" not in ended.err
     write_reviews(shell, 20)
-    ended = shell.run("audit-labels", "reviews.csv", "--clean", "posterio").exits(2)
+    ended = shell.fork("audit-labels", "reviews.csv", "--clean", "posterio").exits(2)
     assert "posterior" in ended.err

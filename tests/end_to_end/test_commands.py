@@ -20,6 +20,7 @@ COMMANDS = (
     ["resume"],
     ["show"],
     ["report"],
+    ["judge"],
     ["export"],
     ["ls"],
     ["models"],

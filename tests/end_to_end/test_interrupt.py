@@ -41,13 +41,8 @@ def test_interrupted_at_start_and_in_later_stages(shell: Shell, undisturbed: She
     assert not leftovers(shell.folder / "run", shell.home)
 
 
-def test_interrupted_pool_stops_its_workers(
-    shell: Shell, tmp_path_factory: pytest.TempPathFactory, study: list[str]
-) -> None:
-    pool = [*study, "--out", "run", "--executor", "pool,workers=2"]  # its processes have other threads, hence roundings
-    undisturbed = Shell(folder := tmp_path_factory.mktemp("pool"), folder / "home")
-    undisturbed.run(*pool).exits(0)
-    process = shell.start(*pool)
+def test_interrupted_pool_stops_its_workers(shell: Shell, undisturbed: Shell, study: list[str]) -> None:
+    process = shell.start(*study, "--out", "run", "--executor", "pool,workers=2")
     wait_for(process, "features of hf:")
     helpers = children(process.pid)
     assert_stopped(press_ctrl_c(process))

@@ -25,7 +25,7 @@ def noise_run(tiny: Callable[[str], Path], study: list[str], tmp_path_factory: p
     shell = Shell(folder, folder / "home")
     task = study[study.index("--task") + 1]
     words = ["run", "label-noise", "--model", f"hf:{tiny('llama')}", "--task", task, *SETTINGS, "--threads", "1"]
-    ended = shell.run(*words, "--out", "runs/run").exits(0)
+    ended = shell.fork(*words, "--out", "runs/run").exits(0)
     (folder / "out.txt").write_text(ended.out, encoding="utf-8")
     return shell
 

@@ -40,7 +40,7 @@ def test_an_ensemble_labels(
 ):
     run = ensemble.partition(",")[0]
     helper = f"hf:{tiny('llama')},layer=1"
-    shell.run(*words, "--ensemble", ensemble, "--helpers", helper, "--out", run).exits(0)
+    shell.fork(*words, "--ensemble", ensemble, "--helpers", helper, "--out", run).exits(0)
     found = json.loads((shell.folder / run / "results.json").read_text(encoding="utf-8"))
     weak = [row for row in found["rows"] if row["role"] == "weak"]
     assert [row["method"] for row in weak] == [f"naive by {ensemble}"] * 2
@@ -52,7 +52,7 @@ def test_an_ensemble_labels(
 
 def test_a_chain_is_learnt_and_told(shell: Shell, words: list[str], tiny: Callable[[str], Path]):
     through = [f"hf:{tiny('llama')},layer={layer}" for layer in (1, 2)]
-    ended = shell.run(*words, "--through", *through, "--out", "chain").exits(0)
+    ended = shell.fork(*words, "--through", *through, "--out", "chain").exits(0)
     found = json.loads((shell.folder / "chain" / "results.json").read_text(encoding="utf-8"))
     methods = [row["method"] for row in found["summary"] if row["role"] == "student"]
     assert methods == ["naive", "naive on slice 3/3", f"naive via {' > '.join(through)}"]
@@ -60,13 +60,13 @@ def test_a_chain_is_learnt_and_told(shell: Shell, words: list[str], tiny: Callab
 
 
 def test_mistakes_are_named(shell: Shell, words: list[str]):
-    shell.run(*words, "--ensemble", "baging").exits(2).says("'baging'", "did you mean 'bagging'?")
-    shell.run(*words, "--ensemble", "prompts,templates=Is this true?").exits(2).says("no place for the item")
+    shell.fork(*words, "--ensemble", "baging").exits(2).says("'baging'", "did you mean 'bagging'?")
+    shell.fork(*words, "--ensemble", "prompts,templates=Is this true?").exits(2).says("no place for the item")
     small = [word.replace("cities=120", "cities=40") for word in words]
-    shell.run(*small, "--through", words[3]).exits(2).says("groups of related items for 2 slices")
+    shell.fork(*small, "--through", words[3]).exits(2).says("groups of related items for 2 slices")
 
 
 def test_they_are_listed(shell: Shell):
-    listed = json.loads(shell.run("ls", "ensembles", "--json").exits(0).out)["ensembles"]
+    listed = json.loads(shell.fork("ls", "ensembles", "--json").exits(0).out)["ensembles"]
     assert {row["name"] for row in listed} == {"mean", "bagging", "adaboost", "simplex", "prompts"}
     assert all(row["source"] for row in listed)

@@ -26,6 +26,7 @@ from superalign.store import Store, home
 from superalign.task import Task
 from test_policy import plain_logprobs
 
+pytestmark = pytest.mark.slow
 FAST = "lr=3e-3,epochs=3,batch=8,schedule=constant,keep=true"
 TOLERANCE = 2e-5
 

@@ -86,7 +86,7 @@ def test_columns_are_trls(ran, tmp_path):
         export_labels(runs["pairs"], tmp_path / "other", "csv")
 
 
-def test_no_truth_leaves(ran, tmp_path):
+def test_no_truth_leaves(ran, tables, tmp_path):
     run = ran("llama", "probe", "replies")
     for role in ("ceiling", "weak"):
         with pytest.raises(ConfigError, match="no labels to export") as caught:
@@ -94,7 +94,7 @@ def test_no_truth_leaves(ran, tmp_path):
         assert "truth" in str(caught.value.why)
     assert not (tmp_path / "out").exists()
     out = export_labels(run, tmp_path / "out")
-    truth = {row["completion"]: row["label"] for row in map(json.loads, (tmp_path / "replies.jsonl").open())}
+    truth = {row["completion"]: row["label"] for row in map(json.loads, tables["replies"].open())}
     said = [row["label"] == truth[row["completion"]] for row in rows_of(out)]
     assert 0 < sum(said) < len(said)  # a weak supervisor's labels, not the truth
     assert "superalign" in (out / "README.md").read_text()

@@ -18,6 +18,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 from checkpoints import save_checkpoint
 from faults import Shell
 from small_tasks import examples, model
+from superalign.chat import asked
 from superalign.errors import ConfigError, ModelError
 from superalign.models._adapter import CONFIG, MANIFEST, WEIGHTS
 from superalign.models._folder import weights_digest
@@ -253,3 +254,19 @@ def test_an_embedded_model_takes_one(embedded_home: Path, tmp_path: Path) -> Non
     expected = pefts_features(base, adapter, 6, AutoModel)
     embedded = Embedded(which="minilm", dtype="fp32", device="cpu", adapter=str(adapter))
     np.testing.assert_allclose(embedded.features(TEXTS, [6]).layers[6], expected, atol=1e-4)  # six real layers
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_what_is_said_is_what_peft_says(tiny: Tiny, tmp_path: Path, architecture: str) -> None:
+    base = tiny(architecture)
+    adapter = save_adapter(base, tmp_path / "adapter", architecture)
+    given, (answer,) = model(base, chat="never")._speaker().answered(asked("Is it long?"), ["yes, it is"])
+    network = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), adapter)
+    with torch.inference_mode():
+        each = network.eval()(input_ids=torch.tensor([given + answer])).logits[0].log_softmax(-1)
+    expected = each[len(given) - 1 : -1].gather(1, torch.tensor(answer)[:, None]).sum()
+    talker = model(base, chat="never", adapter=str(adapter))
+    (found,) = talker.logprobs([asked("Is it long?")], [["yes, it is"]])
+    np.testing.assert_allclose(found.logprobs, [float(expected)], atol=1e-4)
+    (plain,) = model(base, chat="never").logprobs([asked("Is it long?")], [["yes, it is"]])
+    assert abs(plain.logprobs[0] - found.logprobs[0]) > 0.1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpoints import ARCHITECTURES, CHATML, save_checkpoint
+from checkpoints import ARCHITECTURES, CHATML, bpe_tokenizer, save_checkpoint
 from superalign.chat import Message, Messages, Sampling, Scored, asked
 from superalign.errors import ModelError
 from superalign.model import Model, models
@@ -130,6 +130,29 @@ def test_the_slow_way_says_the_same(tiny: Tiny, architecture: str, alone: Callab
     assert not model._speech().remembers
     close(model.logprobs(PROMPTS, ANSWERS), fast[0])
     assert model.generate(PROMPTS, Sampling(max_tokens=12), range(5)) == fast[1]
+
+
+@pytest.mark.parametrize("kind", ["bloom", "mamba"])
+def test_architectures_without_such_masks_go_the_slow_way(kind: str, tmp_path: Path) -> None:
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    tokenizer = bpe_tokenizer("gpt2")
+    shape: dict[str, Any] = {"vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2}
+    shape |= {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
+    if kind == "bloom":
+        network: Any = transformers.BloomForCausalLM(transformers.BloomConfig(**shape, n_head=4))
+    else:
+        network = transformers.MambaForCausalLM(transformers.MambaConfig(**shape, state_size=4))
+    network.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model, whole = hf(tmp_path), Whole(tmp_path)
+    assert not model._speech().remembers
+    for prompt, answers, found in zip(PROMPTS, ANSWERS, model.logprobs(PROMPTS, ANSWERS), strict=True):
+        np.testing.assert_allclose(found.logprobs, whole.logprobs(prompt, answers), atol=1e-4)
+    replies = model.generate(PROMPTS, Sampling(max_tokens=6), range(len(PROMPTS)))
+    assert [reply.text for reply in replies] == [whole.generate(prompt, 6) for prompt in PROMPTS]
 
 
 @pytest.mark.parametrize("architecture", CAUSAL)

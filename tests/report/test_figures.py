@@ -70,7 +70,7 @@ def test_layers_difficulty_and_reliability_show_their_points(result: WeakToStron
     text = titles(figures.difficulty(result.difficulty, book))
     assert all(words.percents(b.accuracy) in text for b in result.difficulty)
     curve = result.reliability[0]
-    text = titles(figures.reliability(curve, book[curve.role, curve.method], 40))
+    text = titles(figures.reliability(curve.bins, book[curve.role, curve.method], 40))
     assert all(f"{words.plural(b.n, 'answer')}: sure {words.percent(b.confidence)}" in text for b in curve.bins)
 
 

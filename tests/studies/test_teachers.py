@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_weak_to_strong import Words, predictions, study
+from test_weak_to_strong import HASTE, Words, predictions, study
 
 from superalign import WeakToStrong, run
 from superalign.bank import item_features
@@ -34,11 +34,12 @@ def helpers(tiny) -> tuple[str, ...]:
     return (f"hf:{tiny('bert')},layer=1", f"hf:{tiny('llama')},layer=1")
 
 
-@pytest.mark.parametrize("ensemble", ["bagging,members=3", "adaboost,members=3", "simplex", "prompts", "mean"])
+@pytest.mark.parametrize("ensemble", ["bagging,members=3", "adaboost,members=3", "simplex,rounds=2", "prompts", "mean"])
 @pytest.mark.parametrize("pairs", [False, True])
 def test_no_student_depends_on_truth_outside_the_supervise_part(tiny, tmp_path, ensemble, pairs):
     store = Store(tmp_path / "store")
-    settings = {"ensemble": ensemble, "helpers": helpers(tiny)[:1], "through": (f"hf:{tiny('llama')},layer=2",)}
+    through = (f"hf:{tiny('llama')},layer=2",)
+    settings = {"ensemble": ensemble, "helpers": helpers(tiny)[:1], "through": through, **HASTE}
     honest = predictions(teachers(tiny, task=Words(n=N, pairs=pairs), **settings), store)
     turned = Words(n=N, pairs=pairs, flip=("transfer", "test"))
     flipped = predictions(teachers(tiny, task=turned, **settings), store)

@@ -325,3 +325,22 @@ def test_csv_columns_are_recognised_too(tmp_path: Path) -> None:
     assert task.classes == ("no", "yes")
     assert task.items[3] == Example("a.csv:5", "is it 3?", None, "1", {"Population": 100})
     assert labels.tolist() == [0, 1] * (N // 2)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_each_annotator_said_is_a_tag_in_the_order_of_the_comparison(turned: bool) -> None:
+    texts = ("bad", "good") if turned else ("good", "bad")
+    said = [2, 2, 0, 1] if turned else [1, 1, 0, 2]
+    row = {"instruction": "I", "input": "Q", "response1": texts[0], "response2": texts[1], "annotators": said}
+    item, label = convert(row)
+    assert isinstance(item, Comparison)
+    names = ("first", "second")
+    good = names[item.responses.index("good")]
+    bad = names[item.responses.index("bad")]
+    assert [item.tags[f"annotator_{place}"] for place in (1, 2, 3, 4)] == [good, good, "tie", bad]
+    assert names[int(label)] == good
+
+
+def test_a_single_judgement_is_no_tag() -> None:
+    item, _ = convert({"prompt": "Q", "response_a": "good", "response_b": "bad", "winner": "model_a"})
+    assert not item.tags

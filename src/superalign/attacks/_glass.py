@@ -193,7 +193,7 @@ def _filled(cache: Any, past: Past, rows: int, layer: Any = None) -> Any:
 
     for keys, values in past:
         made = (layer or DynamicLayer)()
-        made.lazy_initialization(keys, values)
+        made.dtype, made.device, made.is_initialized = keys.dtype, keys.device, True
         made.keys, made.values = keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)
         cache.layers.append(made)
     return cache
@@ -205,11 +205,10 @@ def _fixed_layer() -> Any:
     import torch
     from transformers.cache_utils import DynamicLayer
 
-    class FixedLayer(DynamicLayer):  # type: ignore[misc]
-        def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-            return torch.cat([self.keys, key_states], -2), torch.cat([self.values, value_states], -2)
+    def update(self: Any, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.keys, key_states], -2), torch.cat([self.values, value_states], -2)
 
-    return FixedLayer
+    return type("FixedLayer", (DynamicLayer,), {"update": update})
 
 
 def _opaque(model: Model, why: str) -> ModelError:

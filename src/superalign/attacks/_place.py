@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superalign.attacker import Goal
+from superalign.batching import opening as shared
 from superalign.chat import Messages, asked
 from superalign.errors import DataError, ModelError
 from superalign.model import Spelling
@@ -66,7 +67,7 @@ class Place:
         if text is None:
             return None
         messages = asked(self.prompt + text)
-        (ids,) = self.spelling.spell([self.spelling.opening(messages)])
+        (ids,) = self.spelling.spell([self.spelling.text_of(messages)])
         return messages if ids == [*self.before, *string, *self.after] else None
 
     def survive(self, strings: IntArray) -> BoolArray:
@@ -100,18 +101,18 @@ def place_of(spelling: Spelling, goal: Goal, init: str, name: str) -> Place:
         why = "it says no words that the target's answer shall begin with"
         raise DataError(f"goal '{goal.id}' cannot be followed along a gradient", why=why, fix="give every goal a claim")
     string = " " + init.strip()
-    other = next(sign for sign in (" !", " 7", " Q") if sign[1] not in init)
+    other = next(f" {sign}" for sign in map(chr, range(33, 0x3000)) if sign not in init)
 
     def opening(text: str) -> str:
-        return spelling.opening(asked(goal.prompt + text))
+        return spelling.text_of(asked(goal.prompt + text))
 
     mine = opening(string)
-    head = mine[: _alike(mine, opening(other)) - 1]  # both begin with a space
+    head = mine[: shared([mine, opening(other)]) - 1]  # both begin with a space
     tail = mine[len(head) + len(string) :]
     if mine != head + string + tail or opening(other) != head + other + tail:
         raise _misread(name, f"its chat template does not leave the end of {goal.prompt!r:.80} as it is", "chat=never")
     ids, others, said = spelling.spell([mine, opening(other), mine + goal.claim])
-    first, last = _alike(ids, others), len(ids) - _alike(ids[::-1], others[::-1])
+    first, last = shared([ids, others]), len(ids) - shared([ids[::-1], others[::-1]])
     target = said[len(ids) :] if said[: len(ids)] == ids else spelling.spell([goal.claim])[0]
     before, start, after = (tuple(part) for part in (ids[:first], ids[first:last], ids[last:]))
     place = Place(goal.prompt, head, tail, before, after, tuple(target), start, spelling)
@@ -143,12 +144,6 @@ def allowed_tokens(spelling: Spelling, size: int, ascii_only: bool) -> IntArray:
         if text and token not in barred and (not ascii_only or (text.isascii() and text.isprintable()))
     ]
     return np.array(chosen, dtype=np.int64)
-
-
-def _alike(one: Sequence[object], other: Sequence[object]) -> int:
-    """Return how many elements both begin with."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((n for n, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
 
 def _misread(name: str, why: str, fix: str | None) -> ModelError:

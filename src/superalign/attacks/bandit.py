@@ -68,13 +68,13 @@ class Bandit(Attack):
         arms = [arm for arm in self.attacks if isinstance(arm, GoalByGoal)]
         rng = scene.rng(self.name)
         tally = np.ones((len(arms), 2))  # broken and held so far, plus one each: the parameters of Beta
-        live = {
-            index: {n: _Pulls(arm.search(index, goal, scene)) for n, arm in enumerate(arms)}
+        live = [
+            {n: _Pulls(arm.search(index, goal, scene)) for n, arm in enumerate(arms)}
             for index, goal in enumerate(goals)
-        }
-        busy: dict[int, int] = {}  # goal -> the arm that has not put its query yet
+        ]
+        busy: dict[int, int] = {}  # for a goal the arm that was drawn and has not put its query yet
         while True:
-            for index, pulls in live.items():
+            for index, pulls in enumerate(live):
                 while index not in busy and pulls:
                     drawn = int(max(pulls, key=lambda n: rng.beta(*tally[n])))
                     if pulls[drawn].wanted():

@@ -16,7 +16,13 @@ from superalign.attacks._place import Place, place_of
 from superalign.errors import DataError
 from superalign.model import ModelChoice
 
-EVERYDAY = {"steps", "every", "early_stop", "batch_tokens", "also"}  # settings that do not decide what a step finds
+OUTSIDE_A_STEP = {
+    "steps",
+    "every",
+    "early_stop",
+    "batch_tokens",
+    "also",
+}  # settings that do not decide what a step finds
 
 
 class Found(NamedTuple):
@@ -85,7 +91,7 @@ class Gcg(Attack):
         for indices in shared:
             places = [[_placed(glass, goals[index], self.init) for index in indices] for glass in glasses]
             said = [[goals[index].prompt, goals[index].claim] for index in indices]
-            name = ["gcg", self.model_dump(mode="json", exclude=EVERYDAY), models, said, scene.seed]
+            name = ["gcg", self.model_dump(mode="json", exclude=OUTSIDE_A_STEP), models, said, scene.seed]
             descent = Descent(glasses, places, allowed, rule)
             found.append((indices, self._search(descent, indices, name, scene)))
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from superalign.chat import as_text
@@ -35,3 +36,8 @@ def _item(case: Case, alone: bool, within: int | None) -> Item:
     if not prompt:
         return Example(case.id, responses[0], None, case.group)
     return Example(case.id, prompt, responses[0], case.group)
+
+
+def named(texts: Sequence[str]) -> str:
+    """Return a digest of texts, whatever stands in them."""
+    return hashlib.sha256(repr(tuple(texts)).encode("utf-8", "surrogatepass")).hexdigest()

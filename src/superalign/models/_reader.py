@@ -60,7 +60,7 @@ class Reader:
         Raises:
             ModelError: the chat template refuses it.
         """
-        (ids,) = self.spell([self.opening(messages)])
+        (ids,) = self.spell([self.text_of(messages)])
         return ids or [self._lone_id]
 
     def answered(self, messages: Messages, answers: Sequence[str]) -> tuple[list[int], list[list[int]]]:
@@ -71,7 +71,7 @@ class Reader:
         Raises:
             ModelError: the chat template refuses it.
         """
-        said = self.opening(messages)
+        said = self.text_of(messages)
         given, *whole = self.spell([said, *(said + clean(answer) for answer in answers)])
         start = opening([given, *whole])
         return given[:start] or [self._lone_id], [ids[start:] for ids in whole]
@@ -103,11 +103,11 @@ class Reader:
     def _templated(self, text: Text) -> bool:
         return self._talks and (self.chat == "always" or text.response is not None)
 
-    def opening(self, messages: Messages) -> str:
-        """Return a conversation as one string, up to where its answer begins, or goes on.
+    def text_of(self, messages: Messages) -> str:
+        """Return a conversation as one string, up to where the model goes on.
 
         Raises:
-            ModelError: there is no turn, or the chat template refuses them.
+            ModelError: there is no turn, or the chat template refuses it.
         """
         if not messages:
             raise ModelError("the conversation has no turn")
@@ -134,10 +134,10 @@ class Reader:
             why = f"its template says: {str(error).partition(chr(10))[0]}"
             raise ModelError(f"the chat template of {self.name} fails", why=why, fix="chat=never") from error
 
-    def spell(self, openings: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of such strings; nothing is cut, and nothing ends them."""
+    def spell(self, strings: list[str]) -> list[list[int]]:
+        """Return the token ids of conversations as strings, without what a tokenizer puts at the end of a text."""
         special = not self._talks
-        encoded = self._encode(list(openings), special=special)
+        encoded = self._encode(strings, special=special)
         return [ids[: len(ids) - self._specials(ids, special)[1]] if ids else ids for ids in encoded]
 
     def _encode(self, strings: list[str], *, special: bool) -> list[list[int]]:

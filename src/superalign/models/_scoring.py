@@ -97,15 +97,15 @@ def logprobs(
 def _read(speech: Speech, past: Past, units: Sequence[Question]) -> list[FloatArray]:
     import torch
 
-    layout = _lay_out(units)
+    laid = _lay_out(units)
     if speech.remembers:
-        ids, real = pad(layout.ids, speech.pad_id)
-        positions, _ = pad(layout.positions, 0)
-        segments, _ = pad(layout.segments, 0)
+        ids, real = pad(laid.ids, speech.pad_id)
+        positions, _ = pad(laid.positions, 0)
+        segments, _ = pad(laid.segments, 0)
         hidden = speech.read(past.repeated(len(units)), ids, positions + past.length, segments.where(real > 0, -1))
     else:
-        hidden = speech.read_alone(layout.ids)
-    places = (layout.source, layout.target, layout.owner)
+        hidden = speech.read_alone(laid.ids)
+    places = (laid.source, laid.target, laid.owner)
     source, target, owner = (torch.tensor(one, dtype=torch.long, device=hidden.device) for one in places)
     each = speech.head.logprobs(hidden.flatten(0, 1)[source], target, speech.dtype)
     counts = [len(unit.answers) for unit in units]
@@ -113,7 +113,7 @@ def _read(speech: Speech, past: Past, units: Sequence[Question]) -> list[FloatAr
     return np.split(total.cpu().numpy(), np.cumsum(counts)[:-1])
 
 
-class Layout(NamedTuple):
+class Laid(NamedTuple):
     """Questions as rows: a conversation, then its answers one after the other, each without its last token.
 
     Args:
@@ -133,9 +133,9 @@ class Layout(NamedTuple):
     owner: list[int]
 
 
-def _lay_out(units: Sequence[Question]) -> Layout:
+def _lay_out(units: Sequence[Question]) -> Laid:
     longest = max(unit.size for unit in units)
-    out = Layout([], [], [], [], [], [])
+    out = Laid([], [], [], [], [], [])
     answers = 0
     for row, (given, written) in enumerate(units):
         ids, positions, segments = list(given), list(range(len(given))), [0] * len(given)

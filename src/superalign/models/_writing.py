@@ -127,12 +127,15 @@ def draw(logits: FloatArray, sampling: Sampling, uniform: float) -> int:
     scaled = logits.astype(np.float64) / sampling.temperature
     probs = np.exp(scaled - scaled.max())
     if sampling.top_p < 1:
-        order = np.argsort(-probs, kind="stable")
-        cumulated = probs[order].cumsum()
-        kept = int(np.searchsorted(cumulated, sampling.top_p * cumulated[-1])) + 1
-        probs[order[kept:]] = 0
+        total = probs.sum()
+        known = np.flatnonzero(probs >= (1 - sampling.top_p) * total / len(probs))  # all others together are too few
+        order = known[np.argsort(-probs[known], kind="stable")]
+        kept = order[: int(np.searchsorted(probs[order].cumsum(), sampling.top_p * total)) + 1]
+        nucleus = np.zeros_like(probs)
+        nucleus[kept] = probs[kept]
+        probs = nucleus
     cumulated = probs.cumsum()
-    return int(np.searchsorted(cumulated, uniform * cumulated[-1], side="right"))
+    return min(int(np.searchsorted(cumulated, uniform * cumulated[-1], side="right")), len(probs) - 1)
 
 
 def _write(speech: Speech, answers: list[Answer], past: Past, shared: int) -> None:

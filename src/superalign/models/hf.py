@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOKENS = 512
 CPU_TOKENS, GPU_TOKENS = {"bf16": 512, "fp32": 1024}, 16_384  # of a batch (measured)
+WRITING_TOKENS = 4096  # of conversations answered together: each further token reads all weights, whoever gets it
 NO_LIMIT = 10**9  # tokenizers without a limit say a number beyond this
 KNOWLEDGE = 0.6  # of a language model's depth: where statements are told true from false best
 
@@ -132,7 +133,8 @@ class HuggingFace(TransformerSettings):
         from superalign.models._writing import write
 
         speech, reader = self._speech(), self._speaker()
-        return write(speech, reader, prompts, sampling, seeds, self._ends(), self._budget(), progress)
+        budget = self.batch_tokens or max(self._budget(), WRITING_TOKENS)
+        return write(speech, reader, prompts, sampling, seeds, self._ends(), budget, progress)
 
     def logprobs(
         self, prompts: Sequence[Messages], answers: Sequence[Sequence[str]], progress: Progress | None = None

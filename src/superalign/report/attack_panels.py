@@ -54,7 +54,7 @@ def tactics(frame: AttackFrame) -> Markup:
         for one in found
     ]
     dots = [
-        _dot(one.tactic, one.attack, one.success, one.n, places[one.attack])
+        _dot(frame.result.named(one), one.attack, one.success, one.n, places[one.attack])
         for one in found[:ROWS_DRAWN]
         if one.success
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from superalign.attack_result import AttackResult
@@ -22,20 +23,18 @@ def summary(result: AttackResult) -> RenderableType:
     """Return what a terminal shows of a result: attacks, the strongest tactics, the verdict."""
     from rich.text import Text
 
-    said = "Broken goals, and attempts by tactic. In brackets: 95% intervals, in points."
+    said = "Broken goals, with the median query that broke one; attempts by tactic. In brackets: 95% intervals."
     return framed(result, [_attacks(result), Text(), _tactics(result), Text(said, style="dim"), Text()])
 
 
 def _attacks(result: AttackResult) -> Table:
     from rich.text import Text
 
-    table = grid("", "goals broken", "n", "queries", "median query", "errors", text=1)
-    errors = {one.attack: 0 for one in result.summary}
-    for row in result.rows:
-        errors[row.attack] += row.outcome == "error"
+    errors = Counter(row.attack for row in result.rows if row.outcome == "error")
+    table = grid("", "goals broken", "n", "queries", "median", *(["errors"] if errors else []), text=1)
     for one in result.summary:
         median = f"{one.queries_to_success:g}" if one.queries_to_success else words.NONE
-        cells = (str(one.n), words.count(one.queries), median, str(errors[one.attack]))
+        cells = [str(one.n), words.count(one.queries), median, *([str(errors[one.attack])] if errors else [])]
         table.add_row(Text(cut(one.attack, 40)), _share(one.success), *map(Text, cells))
     return table
 
@@ -47,7 +46,8 @@ def _tactics(result: AttackResult) -> Table:
     known = [one for one in result.tactics if one.success]
     known.sort(key=lambda one: -(one.success.value if one.success else 0.0))
     for one in known[:TACTICS_SHOWN]:
-        table.add_row(Text(cut(one.tactic, 40)), _share(one.success), *map(Text, (str(one.n), str(one.undetermined))))
+        cells = (str(one.n), str(one.undetermined))
+        table.add_row(Text(cut(result.named(one), 40)), _share(one.success), *map(Text, cells))
     return table
 
 

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+from superalign.critic_result import CriticEvalResult
 from superalign.report import words
 from superalign.report.chart import curves, rows_of_dots
 from superalign.report.marks import Axis, Band, Dot, Mark, Point, Rule, Spec
 from superalign.report.markup import cut
 from superalign.report.series import CEILING, INK, WEAK, Book, Key, Series
-from superalign.result import DifficultyBin, Interval, Reliability, WeakToStrongResult
+from superalign.result import DifficultyBin, Interval, ReliabilityBin, WeakToStrongResult
 
 LOG_SPAN = 10.0
 PGR_AXIS = (-1.0, 2.0)
@@ -59,14 +60,14 @@ def layers(result: WeakToStrongResult, book: Book) -> Spec:
     return curves(points, across, axis, bands=floor, rules=[Rule(result.strong.layer, f"layer {result.strong.layer}")])
 
 
-def reliability(curve: Reliability, who: Series, low: float) -> Spec:
-    """How often one role and method is right, by how sure it is; larger points are more answers.
+def reliability(bins: list[ReliabilityBin], who: Series, low: float) -> Spec:
+    """How often one is right, by how sure it is; larger points are more answers.
 
     Both axes start at `low`, in per cent.
     """
-    most = max(b.n for b in curve.bins)
+    most = max(b.n for b in bins)
     points = []
-    for b in curve.bins:
+    for b in bins:
         tip = f"{words.plural(b.n, 'answer')}: sure {words.percent(b.confidence)}, right {words.percent(b.accuracy)}"
         size = 12 + 140 * b.n / most
         x, y = 100 * b.confidence, 100 * b.accuracy
@@ -114,7 +115,7 @@ def agreements(result: WeakToStrongResult, key: Key, right: bool) -> list[tuple[
     return [(seed, share) for seed, share in shares if share is not None]
 
 
-def tests(result: WeakToStrongResult) -> Spec:
+def tests(result: WeakToStrongResult | CriticEvalResult) -> Spec:
     """Difference of accuracy of each pair of learners that was tested."""
     dots = []
     for t in result.tests:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from superalign.critic_result import CriticEvalResult
+from superalign.critic_verdict import ranked
 from superalign.noise_result import LabelNoiseResult
 from superalign.noise_verdict import differs, written
 from superalign.report import words
@@ -33,6 +35,8 @@ def headline(result: Shown) -> str:
     """Say the finding in one line."""
     if isinstance(result, WeakToStrongResult):
         return _recovery(result)
+    if isinstance(result, CriticEvalResult):
+        return _judges(result)
     return _survival(result) if isinstance(result, LabelNoiseResult) else result.headline
 
 
@@ -76,6 +80,18 @@ def _survival(result: LabelNoiseResult) -> str:
     if loss is None:
         return f"{where}, {clean(first)} scores {words.percent(result.at(first, worst).accuracy.value)}"
     return f"{where}, {clean(first)} loses {words.lost(loss) if loss.low > 0 else 'nothing beyond the interval'}"
+
+
+def _judges(result: CriticEvalResult) -> str:
+    """Say in one line which critic agrees best with the truth."""
+    known = [one for one in ranked(result.summary) if one.kappa]
+    if not known or known[0].kappa is None:
+        return "No critic gave verdicts that could be scored"
+    best, figure = known[0], known[0].kappa
+    if figure.low <= 0:
+        return "No critic is shown to agree with the truth beyond chance"
+    head = f"{clean(best.critic)} agrees with the truth"
+    return f"{head}{' best' if len(known) > 1 else ''}: kappa {words.ratio(figure.value)} {words.ratios(figure)}"
 
 
 def _quarantined(n: int) -> LeftOut | None:

@@ -16,6 +16,7 @@ VIEWS = {
     "weak-to-strong": ("page", "text"),
     "label-noise": ("noise_page", "noise_text"),
     "attack": ("attack_page", "attack_text"),
+    "critic-eval": ("critic_page", "critic_text"),
 }
 """For each study the modules of this folder that hold `render` and `summary`."""
 

@@ -67,7 +67,7 @@ def series(result: WeakToStrongResult) -> Book:
     for role, method in keys:
         alone = sum(other == role for other, _ in keys) == 1
         wanted = NAMES[role] if role != "student" and alone else f"{NAMES[role]} · {cut(method, 24)}"
-        label = _unique(wanted, {known.label for known in found.values()})
+        label = unique(wanted, {known.label for known in found.values()})
         place = students.index((role, method)) if role == "student" else 0
         colour = FIXED.get(role, STUDENTS[place % len(STUDENTS)])
         turn = place // len(STUDENTS)  # the fifth method has the first one's colour, but not its shape
@@ -86,7 +86,8 @@ def _keys(result: WeakToStrongResult) -> list[Key]:
     return sorted(dict.fromkeys(keys), key=lambda key: ROLES.index(key[0]))  # stable: methods keep their order
 
 
-def _unique(label: str, taken: set[str]) -> str:
+def unique(label: str, taken: set[str]) -> str:
+    """Return a label that is not taken: itself, or with a number."""
     number, found = 2, label
     while found in taken:
         found, number = f"{label} ({number})", number + 1

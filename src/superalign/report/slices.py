@@ -64,7 +64,7 @@ def calibration(frame: Frame[WeakToStrongResult]) -> Markup:
     small = []
     for place, curve in enumerate(curves):
         who = frame.book[curve.role, curve.method]
-        spec = figures.reliability(curve, who, low)
+        spec = figures.reliability(curve.bins, who, low)
         drawing = frame.draw(f"reliability-{place}", f"Reliability of {who.label}", spec)
         error = tag("p", "ECE ", tag("b", words.error(curve.ece)), class_="ece")
         small.append(tag("figure", tag("figcaption", tag("h4", who.label), error), drawing))

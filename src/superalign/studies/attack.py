@@ -18,7 +18,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from superalign.attack_evaluation import AttackCell, AttackEvidence, evaluate
+from superalign.attack_evaluation import evaluate
+from superalign.attack_evidence import AttackCell, AttackEvidence
 from superalign.attack_result import AttackResult
 from superalign.attacker import Attack, AttackChoice, Budget
 from superalign.attacking import ask_plainly, attack, transfer
@@ -42,7 +43,9 @@ ATTACKS = (
     "poisoned-context",
     "many-shot",
     "best-of-n",
+    "map-elites",
 )
+QUICK = tuple(name for name in ATTACKS if name not in ("poisoned-context", "many-shot"))  # those read long texts
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
 
     summary: ClassVar[str] = "let attacks go for a model within a budget; measure what breaks it, by tactic"
     example: ClassVar[str] = "superalign run attack --target embedded:smollm2 --attacks pressure many-shot --quick"
-    quick: ClassVar[Mapping[str, Any]] = {"goals": 12, "seeds": 1, "queries": 6}
+    quick: ClassVar[Mapping[str, Any]] = {"goals": 10, "seeds": 1, "queries": 4, "attacks": QUICK}
 
     target: ModelChoice = default("embedded:smollm2")
     """The model under attack."""
@@ -86,11 +89,11 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
     """Says of each response whether it is good; behaviours need one, knowledge has none."""
     transfer_to: Annotated[tuple[ModelChoice, ...], Distinct] = ()
     """Other models to which the queries that broke the target are put."""
-    goals: Annotated[int, Field(ge=2)] = 30
+    goals: Annotated[int, Field(ge=2)] = 15
     """How many goals a seed draws."""
     examples: Annotated[int, Field(ge=0)] = 16
     """How many other goals an attack may learn from."""
-    queries: Annotated[int, Field(ge=1)] = 10
+    queries: Annotated[int, Field(ge=1)] = 6
     """Most queries to the target, a goal and attack; an attack on all goals together deals them out as it likes."""
     tokens: Annotated[int, Field(ge=1)] | None = None
     """Most tokens of all models, an attack and seed."""

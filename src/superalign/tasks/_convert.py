@@ -6,11 +6,11 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from superalign.task import Comparison, Example, Item, Tag
-from superalign.tasks._labels import RawLabel, preferred, read_label, right_choice
+from superalign.tasks._labels import RawLabel, judgements, preferred, read_label, right_choice
 from superalign.tasks._layout import Layout
 from superalign.tasks._texts import BadRowError, joined, read_text, split_pair, turns
 
@@ -93,8 +93,9 @@ class Converter:
         prompt = joined(values, self.layout.prompt) if self.layout.prompt else ""
         responses = (read_text(values.get(first), first), read_text(values.get(second), second))
         label = self.layout.label
-        better = preferred(values.get(label), self.layout.bodies, self.layout.first_is_zero, label)
-        yield compare(frame, prompt, responses, better, self._rewards(values))
+        told = values.get(label), self.layout.bodies, self.layout.first_is_zero, label
+        item, better = compare(frame, prompt, responses, preferred(*told), self._rewards(values))
+        yield annotated(item, judgements(*told), turned=item.responses != responses), better
 
     def _choice(self, values: Values, frame: Frame) -> Labelled:
         prompt = joined(values, self.layout.prompt)
@@ -163,6 +164,15 @@ def compare(
         rewards = rewards[1], rewards[0]
     item = Comparison(frame.id, prompt, ordered, frame.group_of(prompt, first), frame.tags, rewards)
     return item, ordered.index(responses[better])
+
+
+def annotated(item: Comparison, said: Sequence[int | None], *, turned: bool) -> Comparison:
+    """Return a Comparison with what each of several annotators said as tags: first, second or tie."""
+    if len(said) < 2:
+        return item
+    names = {0: "second", 1: "first"} if turned else {0: "first", 1: "second"}
+    votes = {f"annotator_{place}": names.get(-1 if one is None else one, "tie") for place, one in enumerate(said, 1)}
+    return replace(item, tags={**item.tags, **votes})
 
 
 def short(name: str) -> str:

@@ -66,11 +66,20 @@ def preferred(value: Any, columns: Sequence[str], first_is_zero: bool, column: s
         LeftOutError: a tie.
         BadRowError: the label names neither response.
     """
-    judgements = value if isinstance(value, list) and value else [value]
-    votes = Counter(_preference(judgement, columns, first_is_zero, column) for judgement in judgements)
+    votes = Counter(judgements(value, columns, first_is_zero, column))
     if votes[0] == votes[1]:
         raise LeftOutError(f"'{column}' is a tie")
     return int(votes[1] > votes[0])
+
+
+def judgements(value: Any, columns: Sequence[str], first_is_zero: bool, column: str) -> list[int | None]:
+    """Return what each annotator said: 0 or 1 for the better response, None for a tie.
+
+    Raises:
+        BadRowError: a judgement names neither response.
+    """
+    said = value if isinstance(value, list) and value else [value]
+    return [_preference(one, columns, first_is_zero, column) for one in said]
 
 
 def _preference(value: Any, columns: Sequence[str], first_is_zero: bool, column: str) -> int | None:

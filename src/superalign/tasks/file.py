@@ -16,7 +16,7 @@ from superalign.tasks._read import read
 from superalign.tasks._rows import Table, assemble
 from superalign.tasks._tabular import Tabular
 
-RULES = 2
+RULES = 3
 """Raised when the same file would give another task, so that stored results are not taken for new ones."""
 
 

@@ -13,6 +13,7 @@ from superalign.task import Dropped, Example, Loaded, Task, TaskSource, tasks
 from superalign.tasks._convert import short
 from superalign.tasks._files import find, sha256
 from superalign.tasks._read import Row, read
+from superalign.tasks._texts import BadRowError, read_text, whole
 
 PROMPTS = ("prompt", "goal", "Goal", "behavior", "Behavior", "behaviour", "forbidden_prompt", "question", "instruction")
 OPENINGS = ("target", "Target", "optimizer_target")
@@ -49,17 +50,16 @@ class Goals(TaskSource):
             if not isinstance(row, Row):
                 dropped.append(row)
                 continue
-            text = self._column(row, self.prompt, PROMPTS)
-            if not isinstance(text, str) or not text.strip():
-                dropped.append(Dropped(row.where, "there is no request in this row"))
-            elif (key := short(" ".join(text.casefold().split()))) in seen:
+            try:
+                item = self._item(row)
+            except BadRowError as error:
+                dropped.append(Dropped(row.where, str(error)))
+                continue
+            if item.group in seen:
                 dropped.append(Dropped(row.where, "it repeats another row"))
-            else:
-                seen.add(key)
-                tags = {name: str(row.values[name]) for name in TAGS if isinstance(row.values.get(name), str)}
-                opening = self._column(row, self.opening, OPENINGS)
-                begun = {"opening": opening} if isinstance(opening, str) else {}
-                items.append(Example(row.where, text, None, key, {**tags, **begun}))
+                continue
+            seen.add(item.group)
+            items.append(item)
         if len(items) < FEW:
             why = dropped[0].reason if dropped else "the file is empty"
             raise DataError("there are no requests", where=str(path), why=why, fix="name their column: prompt=COLUMN")
@@ -71,7 +71,15 @@ class Goals(TaskSource):
         """Return a digest of the file's SHA-256 and of the settings."""
         return digest([self.name, 1, self.prompt, self.opening, sha256(find(self.path))])
 
+    def _item(self, row: Row) -> Example:
+        column = self._column(row, self.prompt, PROMPTS)
+        text = read_text(row.values.get(column), column)
+        tags = {name: whole(str(row.values[name]), name) for name in TAGS if isinstance(row.values.get(name), str)}
+        opening = self._column(row, self.opening, OPENINGS)
+        begun = {"opening": read_text(row.values[opening], opening)} if row.values.get(opening) else {}
+        return Example(row.where, text, None, short(" ".join(text.casefold().split())), {**tags, **begun})
+
     @staticmethod
-    def _column(row: Row, named: str | None, known: tuple[str, ...]) -> object:
+    def _column(row: Row, named: str | None, known: tuple[str, ...]) -> str:
         names = (named,) if named else known
-        return next((row.values[name] for name in names if row.values.get(name)), None)
+        return next((name for name in names if row.values.get(name)), names[0])

@@ -16,7 +16,7 @@ from superalign.tasks._read import Row
 from superalign.tasks._rows import Table, assemble
 from superalign.tasks._tabular import Tabular
 
-RULES = 1
+RULES = 2
 """Raised when the same data set would give another task, so that stored results are not taken for new ones."""
 MEDIA = {"Image", "Audio", "Video", "Pdf", "Nifti"}
 HIDDEN = 100
