@@ -71,11 +71,11 @@ class Learned(Attack):
     """How often it learns, from the beginning; before each further time it tries its own proposals on the examples."""
     proposals: Annotated[int, Field(ge=1)] = 4
     """For each goal that still holds, a round; and for each example, between rounds."""
-    steps: Annotated[int, Field(ge=0)] = 20
+    steps: Annotated[int, Field(ge=0)] = 24
     """Steps of training, rounded up to whole passes over what is learnt; with 0 the model stays as it is."""
     batch: Annotated[int, Field(ge=1)] = 4
     """Messages of a step."""
-    lr: Annotated[float, Field(gt=0)] = 1e-3
+    lr: Annotated[float, Field(gt=0)] = 2e-3
     """Peak learning rate."""
     rank: Annotated[int, Field(ge=1)] = 8
     """Of the adapter."""
