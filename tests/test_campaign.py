@@ -138,6 +138,12 @@ def test_queries_beyond_the_budget_are_not_asked(model: HuggingFace, tmp_path: P
     assert made.spent.stopped == {"queries": 4}
 
 
+def test_a_search_that_ends_with_its_budget_was_not_stopped(model: HuggingFace, tmp_path: Path) -> None:
+    made = campaign(Counting(rounds=2), model, Store(tmp_path), Budget(queries=2))
+    assert len(made.run()) == 8
+    assert not made.spent.stopped
+
+
 class AllAtOnce(GoalByGoal):
     """Asks five things in one request."""
 

@@ -114,9 +114,8 @@ class Campaign:
         """Send each search its answers and take its next requests; those that are at their end drop out."""
         live = []
         for one in running:
-            if one.requests and one.room <= 0:
-                self.spent.stopped["queries"] += 1
-                one.search.close()
+            if one.room < 0:
+                self._stop(one)
                 continue
             try:
                 one.requests = one.search.send(one.answers) if one.requests else next(one.search)
@@ -124,8 +123,15 @@ class Campaign:
                     one.requests = one.search.send([])
             except StopIteration:
                 continue
-            live.append(one)
+            if one.room:
+                live.append(one)
+            else:  # it wants more, and may ask no more
+                self._stop(one)
         return live
+
+    def _stop(self, one: _Running) -> None:
+        self.spent.stopped["queries"] += 1
+        one.search.close()
 
     def _answer(self, live: Sequence[_Running]) -> None:
         """Answer the requests of all searches, a kind at a time; queries beyond the budget are not asked."""
