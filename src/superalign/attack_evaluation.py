@@ -103,6 +103,7 @@ class _Scorer(Attempts):
             at=[sum(n <= k for n in first.values()) / max(1, len(reached)) for k in range(1, most + 1)],
             queries_to_success=float(np.median(list(first.values()))) if first else None,
             queries=sum(one["queries"] for one in spent),
+            rehearsed=sum(one.get("rehearsed", 0) for one in spent),
             tokens=sum(one["tokens"] for one in spent),
             asked=sum(one["asked"] for one in spent),
             failed=sum(one["failed"] for one in spent),

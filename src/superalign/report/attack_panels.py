@@ -180,6 +180,7 @@ def spent(result: AttackResult) -> Markup:
         [
             cut(one.attack, 60),
             words.count(one.queries),
+            words.count(one.rehearsed),
             words.count(one.tokens),
             words.count(one.asked),
             one.failed,
@@ -193,12 +194,14 @@ def spent(result: AttackResult) -> Markup:
         for one in result.summary
     ]
     columns = [Column("Attack")]
-    columns += numbers("Queries", "Tokens", "Helpers asked", "Failed", "Refused", "Unparsable", "Goals undecided")
+    columns += numbers(
+        "Queries", "On examples", "Tokens", "Helpers asked", "Failed", "Refused", "Unparsable", "Goals undecided"
+    )
     columns += numbers("Time", "Distinct-2", "Self-BLEU")
     what = (
-        "Helpers are the attacker's and the critic's own model. Refused and unparsable are its proposals that could "
-        "not be used. Distinct-2 and self-BLEU are of the queries that broke the target: copies of one template have a "
-        "self-BLEU near 1."
+        "Queries on examples, from which an attack learns, are in no other figure. Helpers are the attacker's and the "
+        "critic's own model. Refused and unparsable are its proposals that could not be used. Distinct-2 and self-BLEU "
+        "are of the queries that broke the target: copies of one template have a self-BLEU near 1."
     )
     return join(tag("p", what, class_="what"), table(columns, rows, "What each attack took"))
 
