@@ -66,6 +66,8 @@ class AttackSummary(Config):
     """Median over the broken goals."""
     queries: int
     """Put to the target, those for examples included."""
+    rehearsed: int = 0
+    """Of those, queries for examples, from which it learns; they are in no other figure."""
     tokens: int
     asked: int
     """Answers of the attacker's and the critic's own model."""
