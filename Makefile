@@ -4,13 +4,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart test test-slow check format clean
 
 quickstart: $(VENV)/.quickstart  ## install, then run weak-to-strong generalization
 	$(BIN)/superalign run weak-to-strong
 
-test: $(VENV)/.dev  ## install, then run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.dev  ## install, then run the tests, but those that are marked slow
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.dev  ## the tests that take more than ten seconds each: kills, whole studies, several processes
+	$(PYTEST) -m slow
 
 check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff check .

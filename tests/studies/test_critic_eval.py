@@ -111,6 +111,7 @@ class ByLesson(ByWords):
     """Says of each word how often it was good among the cases it was taught."""
 
     errs: int = 0
+    """Not used."""
 
     @property
     def learns(self) -> bool:
@@ -134,6 +135,7 @@ class ByLesson(ByWords):
         return super().judge(cases, tools)
 
     told: Any = None
+    """What it was taught."""
 
 
 def study(**settings: Any) -> CriticEval:
