@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from superalign.attacker import (
     Goal,
     GoalByGoal,
     Query,
+    Rehearse,
     Scene,
     Search,
     Work,
@@ -32,6 +34,7 @@ from superalign.chat import Message, Sampling, asked
 from superalign.critics.keywords import Keywords
 from superalign.errors import ConfigError
 from superalign.job import Tools
+from superalign.model import Model
 from superalign.models.hf import HuggingFace
 from superalign.store import Store
 from superalign.trial import Compliance, Denial
@@ -75,6 +78,7 @@ class Everything(Attack):
             plainly(0, goal),
             Choose(asked("Is it so?"), ("Yes", "No")),
             Ask(asked("Say more."), sampling, role="critic"),
+            Work(["product", 2], lambda: {"read": 1000}, tokens=lambda made: made["read"]),
         ]
         assert answers[0] == {"four": 4}
         assert answers[1].tokens_out <= 3
@@ -96,9 +100,11 @@ def model(tiny: Callable[[str], Path]) -> HuggingFace:
     return HuggingFace(path=str(tiny("llama")), dtype="fp32")
 
 
-def campaign(attack: Attack, model: HuggingFace, store: Store, budget: Budget, goals=GOALS, record=None) -> Campaign:
+def campaign(
+    attack: Attack, model: HuggingFace, store: Store, budget: Budget, goals=GOALS, record=None, examples=()
+) -> Campaign:
     bank = AnswerBank(store, model)
-    scene = Scene(model, "knowledge", 0)
+    scene = Scene(model, "knowledge", 0, examples)
     banks = {"target": bank, "attacker": bank, "critic": bank}
     return Campaign(attack, goals, scene, Denial(bank), banks, budget, record)
 
@@ -161,12 +167,97 @@ def test_seconds_end_a_campaign(model: HuggingFace, tmp_path: Path) -> None:
     assert made.spent.stopped == {"seconds": 4}
 
 
+class Rehearsing(Attack):
+    """Tries two examples, then each goal once."""
+
+    name: ClassVar[str] = "rehearsing"
+    source: ClassVar[str] = "none"
+
+    def searches(self, goals: Sequence[Goal], scene: Scene) -> Iterable[tuple[Sequence[int], Search]]:
+        yield range(len(goals)), self._search(goals, scene)
+
+    def _search(self, goals: Sequence[Goal], scene: Scene) -> Search:
+        tries = [Query(index, asked(f"Now: {scene.examples[index].prompt}"), "try") for index in (1, 0)]
+        answers = yield [Rehearse(tries[0]), plainly(3, goals[3]), Rehearse(tries[1])]
+        assert [one.query for one in answers] == [tries[0], plainly(3, goals[3]), tries[1]]
+        yield from tried([plainly(index, goal) for index, goal in enumerate(goals)])
+
+
+def test_what_comes_of_examples_is_told_and_spent_but_is_no_result(model: HuggingFace, tmp_path: Path) -> None:
+    heard: list[Attempt] = []
+    examples = (Goal("e0", "Is it so?", "It is long.", "It is short."), Goal("e1", "Is it?", "No.", "Yes."))
+    given = {"examples": examples, "record": heard.extend}
+    made = campaign(Rehearsing(), model, Store(tmp_path), Budget(queries=9), **given)
+    attempts = made.run()
+    assert [one.query.goal for one in attempts] == [3, 0, 1, 2, 3]
+    assert heard == attempts
+    assert (made.spent.queries, made.spent.rehearsed) == (7, 2)
+    assert made.spent.tokens > sum(one.tokens for one in attempts)
+    tight = campaign(Rehearsing(), model, Store(tmp_path), Budget(queries=1), examples=examples)
+    assert len(tight.run()) == 2  # of four queries two were rehearsals, and one was put before
+    assert tight.spent.stopped == {"queries": 1}
+
+
+def test_an_example_is_judged_by_its_own_claim(model: HuggingFace, tmp_path: Path) -> None:
+    came: list[Attempt] = []
+
+    class Keeping(Rehearsing):
+        def _search(self, goals: Sequence[Goal], scene: Scene) -> Search:
+            came.extend((yield [Rehearse(plainly(0, scene.examples[0])), plainly(0, goals[0])]))
+
+    swapped = Goal("e", GOALS[0].prompt, GOALS[0].denied, GOALS[0].claim)
+    campaign(Keeping(), model, Store(tmp_path), Budget(), examples=(swapped,)).run()
+    assert came[0].score == pytest.approx(-came[1].score)
+
+
 def test_all_kinds_of_requests_are_answered_in_order(model: HuggingFace, tmp_path: Path) -> None:
     made = campaign(Everything(), model, Store(tmp_path), Budget())
     assert len(made.run()) == 1
     assert made.spent.asked == 4
     assert made.spent.failed == 0
-    assert made.spent.tokens > 7
+    assert made.spent.tokens > 1007
+
+
+class Elsewhere(Attack):
+    """Asks the same of its role's model and of another."""
+
+    name: ClassVar[str] = "elsewhere"
+    source: ClassVar[str] = "none"
+
+    other: HuggingFace
+    """Whom."""
+
+    def searches(self, goals: Sequence[Goal], scene: Scene) -> Iterable[tuple[Sequence[int], Search]]:
+        yield (0,), self._search()
+
+    def _search(self) -> Search:
+        ask = Ask(asked("Say something."), Sampling(max_tokens=5))
+        mine, others, again = yield from told([ask, replace(ask, model=self.other), ask])
+        assert mine == again
+        assert others.text != mine.text
+        (alone,) = self.other.generate([ask.messages], ask.sampling, [0])
+        assert others.text == alone.text
+
+
+def test_an_attack_may_ask_a_model_of_its_own(model: HuggingFace, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    attack = Elsewhere(other=HuggingFace(path=str(tiny("qwen2")), dtype="fp32"))
+    made = campaign(attack, model, Store(tmp_path), Budget())
+    assert made.run() == []
+    assert made.spent.asked == 3
+
+
+class Choosy(Elsewhere):
+    """Goes for nobody."""
+
+    name: ClassVar[str] = "choosy"
+
+    def check(self, target: Model, attacker: Model | None) -> None:
+        raise ConfigError(f"{self.name} cannot use {target} and {attacker}")
+
+
+def test_an_attack_refuses_models_before_anything_is_done(model: HuggingFace, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="choosy cannot use hf:"):
+        campaign(Choosy(other=model), model, Store(tmp_path), Budget())
 
 
 def test_a_model_that_is_not_there_is_named(model: HuggingFace, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class AttackSummary(Config):
     queries_to_success: float | None
     """Median over the broken goals."""
     queries: int
+    """Put to the target, those for examples included."""
     tokens: int
     asked: int
     """Answers of the attacker's and the critic's own model."""

@@ -18,6 +18,7 @@ from superalign.chat import Messages, Reply, Sampling, Scored, asked
 from superalign.config import Component, Config, digest
 from superalign.model import Model
 from superalign.registry import Registry, chosen
+from superalign.store import Store
 from superalign.task import Tag
 
 Outcome = Literal["broken", "held", "undetermined", "error"]
@@ -100,13 +101,35 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Rehearse:
+    """A query for one of the scene's examples, from which an attack learns: an Attempt comes back.
+
+    It is put to the target and spent like any other, but it is no result: no figure counts it.
+
+    Args:
+        query: whose goal is an index of the scene's examples.
+    """
+
+    query: Query
+
+
+@dataclass(frozen=True)
 class Ask:
-    """A conversation that the attacker's own model, or the critic's, is to answer: a Reply comes back."""
+    """A conversation that the attacker's own model, or the critic's, is to answer: a Reply comes back.
+
+    Args:
+        messages: the conversation.
+        sampling: how the answer is drawn.
+        seed: of the draws.
+        role: whose model is asked.
+        model: who is asked instead, such as the role's model with an adapter.
+    """
 
     messages: Messages
     sampling: Sampling
     seed: int = 0
     role: Role = "attacker"
+    model: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -125,15 +148,15 @@ class Work:
     Args:
         name: what decides its result, JSON-able.
         compute: makes the result, JSON-able; it comes back. It is not called when the result is in the store.
-        tokens: that it reads, for the budget.
+        tokens: that it reads, for the budget; or what tells them from the result.
     """
 
     name: Any
     compute: Callable[[], Any]
-    tokens: int = 0
+    tokens: int | Callable[[Any], int] = 0
 
 
-Request = Query | Ask | Choose | Work
+Request = Query | Rehearse | Ask | Choose | Work
 Search = Generator[Sequence[Request], Sequence[Any], None]
 """Yields requests that may be answered together; is sent one answer a request, in order."""
 
@@ -182,12 +205,16 @@ class Scene:
         world: what the goals are.
         seed: of all that is drawn.
         examples: goals to learn from, none of which is attacked: what many-shot and the learned attacker may show.
+        attacker: the attacker's own model, where there is one.
+        store: of the run, for what an attack learns.
     """
 
     target: Model
     world: World
     seed: int
     examples: tuple[Goal, ...] = ()
+    attacker: Model | None = None
+    store: Store = field(default_factory=Store)
 
     def rng(self, *names: str | int) -> np.random.Generator:
         """Return random numbers that depend on the seed and these names alone."""
@@ -215,11 +242,21 @@ class Attack(Component, ABC):
     """Where it makes sense."""
     white_box: ClassVar[bool] = False
     """Whether it looks inside the target."""
+    optional: ClassVar[frozenset[Role]] = frozenset()
+    """Models that it uses where there are any, besides those of `roles`."""
 
     @property
     def roles(self) -> frozenset[Role]:
         """Models it needs besides the target, as it is set."""
         return frozenset()
+
+    def check(self, target: Model, attacker: Model | None) -> None:
+        """Refuse models that it cannot go for or use, before anything is done; by default all will do.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        return
 
     @abstractmethod
     def searches(self, goals: Sequence[Goal], scene: Scene) -> Iterable[tuple[Sequence[int], Search]]:

@@ -65,11 +65,12 @@ def attack(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     banks = {"target": scene.bank}
     for role, one in params["roles"].items():
         banks[role] = AnswerBank(tools.store, models.build(one["model"]), tools.report)
+    attacker = banks["attacker"].model if "attacker" in banks else None
     stream = Stream(tools.store.root / "streams" / f"{tools.key}.jsonl")
     campaign = Campaign(
         chosen,
         scene.goals,
-        Scene(scene.bank.model, scene.trial.world, params["seed"], scene.examples),
+        Scene(scene.bank.model, scene.trial.world, params["seed"], scene.examples, attacker, tools.store),
         scene.trial,
         banks,
         Budget.parse(params["budget"]),

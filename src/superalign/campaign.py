@@ -9,13 +9,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from superalign.answers import AnswerBank
-from superalign.attacker import Ask, Attack, Attempt, Budget, Choose, Goal, Query, Request, Scene, Search, Work
+from superalign.attacker import (
+    Ask,
+    Attack,
+    Attempt,
+    Budget,
+    Choose,
+    Goal,
+    Query,
+    Rehearse,
+    Request,
+    Scene,
+    Search,
+    Work,
+)
 from superalign.chat import Reply
 from superalign.errors import ConfigError
 from superalign.trial import Trial
 
 Banks = Mapping[str, AnswerBank]
 Record = Callable[[Sequence[Attempt]], None]
+PUT = (Query, Rehearse)  # to the target, within the budget of queries
 
 
 @dataclass
@@ -24,6 +38,7 @@ class Spent:
 
     Args:
         queries: put to the target.
+        rehearsed: how many of those were for examples.
         tokens: read and written by all models.
         asked: answers of the attacker's and the critic's own model.
         failed: how many of those were errors.
@@ -32,6 +47,7 @@ class Spent:
     """
 
     queries: int = 0
+    rehearsed: int = 0
     tokens: int = 0
     asked: int = 0
     failed: int = 0
@@ -74,6 +90,7 @@ class Campaign:
         self.attack, self.goals, self.scene, self.trial = attack, goals, scene, trial
         self.banks, self.budget, self.record = banks, budget, record
         self.spent, self.attempts = Spent(), list[Attempt]()
+        self.others = dict[str, AnswerBank]()
 
     def run(self) -> list[Attempt]:
         """Return what came of every query, in the order of asking."""
@@ -113,22 +130,24 @@ class Campaign:
     def _answer(self, live: Sequence[_Running]) -> None:
         """Answer the requests of all searches, a kind at a time; queries beyond the budget are not asked."""
         for one in live:
-            queries = [request for request in one.requests if isinstance(request, Query)]
+            queries = [request for request in one.requests if isinstance(request, PUT)]
             if len(queries) > one.room:
                 kept = set(map(id, queries[: one.room]))
-                one.requests = [r for r in one.requests if not isinstance(r, Query) or id(r) in kept]
+                one.requests = [r for r in one.requests if not isinstance(r, PUT) or id(r) in kept]
                 one.room = -1  # its answers would not fit its requests: it ends here
             else:
                 one.room -= len(queries)
         requests = [request for one in live for request in one.requests]
         answers: dict[int, Any] = {}
         self._try(requests, answers)
+        self._rehearse(requests, answers)
         self._ask(requests, answers)
         self._weigh(requests, answers)
         for place, request in enumerate(requests):
             if isinstance(request, Work):
-                answers[place] = self.banks["target"].work([str(self.attack), request.name], request.compute)
-                self.spent.tokens += request.tokens
+                made = self.banks["target"].work([str(self.attack), request.name], request.compute)
+                self.spent.tokens += request.tokens(made) if callable(request.tokens) else request.tokens
+                answers[place] = made
         place = 0
         for one in live:
             one.answers = [answers[place + offset] for offset in range(len(one.requests))]
@@ -138,22 +157,41 @@ class Campaign:
         queries = {place: one for place, one in enumerate(requests) if isinstance(one, Query)}
         if not queries:
             return
-        attempts = self.trial.attempts(self.goals, list(queries.values()))
-        answers.update(zip(queries, attempts, strict=True))
-        self.spent.queries += len(attempts)
-        self.spent.tokens += sum(attempt.tokens for attempt in attempts)
+        attempts = self._put(self.goals, queries, answers)
         self.attempts += attempts
         if self.record:
             self.record(attempts)
 
+    def _rehearse(self, requests: Sequence[Request], answers: dict[int, Any]) -> None:
+        queries = {place: one.query for place, one in enumerate(requests) if isinstance(one, Rehearse)}
+        if queries:
+            self.spent.rehearsed += len(self._put(self.scene.examples, queries, answers))
+
+    def _put(self, goals: Sequence[Goal], queries: Mapping[int, Query], answers: dict[int, Any]) -> list[Attempt]:
+        attempts = self.trial.attempts(goals, list(queries.values()))
+        answers.update(zip(queries, attempts, strict=True))
+        self.spent.queries += len(attempts)
+        self.spent.tokens += sum(attempt.tokens for attempt in attempts)
+        return attempts
+
     def _ask(self, requests: Sequence[Request], answers: dict[int, Any]) -> None:
         asks = {place: one for place, one in enumerate(requests) if isinstance(one, Ask)}
-        for role, sampling in dict.fromkeys((one.role, one.sampling) for one in asks.values()):
-            mine = {p: one for p, one in asks.items() if (one.role, one.sampling) == (role, sampling)}
+        kinds = {place: (one.role, str(one.model or ""), one.sampling) for place, one in asks.items()}
+        for kind in dict.fromkeys(kinds.values()):
+            mine = {place: one for place, one in asks.items() if kinds[place] == kind}
             messages, seeds = [one.messages for one in mine.values()], [one.seed for one in mine.values()]
-            replies = self.banks[role].generate(messages, sampling, seeds)
+            replies = self._bank(next(iter(mine.values()))).generate(messages, kind[-1], seeds)
             answers.update(zip(mine, replies, strict=True))
             self._count(replies)
+
+    def _bank(self, ask: Ask) -> AnswerBank:
+        """Return who answers."""
+        if ask.model is None:
+            return self.banks[ask.role]
+        name = str(ask.model)
+        if name not in self.others:
+            self.others[name] = AnswerBank(self.scene.store, ask.model)
+        return self.others[name]
 
     def _weigh(self, requests: Sequence[Request], answers: dict[int, Any]) -> None:
         choices = {place: one for place, one in enumerate(requests) if isinstance(one, Choose)}
@@ -184,10 +222,11 @@ def check(attack: Attack, scene: Scene, banks: Banks) -> None:
     """Refuse an attack that cannot be made here.
 
     Raises:
-        ConfigError: it is of another world, or needs a model that is not there.
+        ConfigError: it is of another world, needs a model that is not there, or cannot use one that is.
     """
     if scene.world not in attack.worlds:
         what = {"knowledge": "goals of knowledge (pairs of answers)", "behaviour": "goals of behaviour (requests)"}
         raise ConfigError(f"attack {attack} does not go for {what[scene.world]}", fix="superalign ls attacks")
     for role in sorted(attack.roles - set(banks)):
         raise ConfigError(f"attack {attack} needs a model as {role}", fix=f"for example: --{role} embedded:smollm2")
+    attack.check(scene.target, scene.attacker)

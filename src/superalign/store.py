@@ -179,6 +179,13 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def write_tensors(file: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+    """Write tensors in safetensors format."""
+    from safetensors.numpy import save
+
+    write_synced(file, save({name: np.asarray(value, order="C") for name, value in tensors.items()}, dict(metadata)))
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Replace `path` with `text` in one step.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from superalign.attacker import Ask, Attack, Attempt, Choose, Goal, Query, Request, Scene, Search, Work, World
+from superalign.attacker import Ask, Attack, Attempt, Choose, Goal, Query, Rehearse, Request, Scene, Search, Work, World
 from superalign.chat import Reply, Scored
 from superalign.models.vader import Vader
 
@@ -50,6 +50,8 @@ def held(request: Request) -> Any:
     """Answer like a target that holds, an attacker that writes no JSON and a critic that says yes."""
     if isinstance(request, Query):
         return Attempt(request, "held", -1.0)
+    if isinstance(request, Rehearse):
+        return Attempt(request.query, "held", -1.0)
     if isinstance(request, Ask):
         return Reply("Rubbish.", tokens_in=1, tokens_out=1)
     if isinstance(request, Choose):
@@ -69,7 +71,7 @@ def drive(search: Search, answer: Answer = held, most: int = 200) -> list[Attemp
             return attempts
         assert requests, "a search that has nothing to ask ends"
         answers = [answer(request) for request in requests]
-        attempts += [one for one in answers if isinstance(one, Attempt)]
+        attempts += [one for one, what in zip(answers, requests, strict=True) if isinstance(what, Query)]
     search.close()
     return attempts
 

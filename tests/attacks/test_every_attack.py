@@ -20,7 +20,8 @@ DRAW_NOTHING = (
     "pressure",
     "pair",
     "tap",
-)  # the last two draw seeds of the attacker's model, which is not here
+    "learned",
+)  # the last three draw seeds of the attacker's model, which is not here
 CHANGES_LETTERS = ("best-of-n",)
 
 

@@ -95,10 +95,14 @@ class Proposing(GoalByGoal, ABC):
         return found
 
 
+def aim(goal: Goal, world: World) -> str:
+    """Return what is to be brought about, in words."""
+    return fill(AIMS[world], replace(goal, claim=opening(goal)))
+
+
 def briefed(goal: Goal, world: World, persona: str) -> str:
     """Return what the attacker's model is told once."""
-    aim = fill(AIMS[world], replace(goal, claim=opening(goal)))
-    return "\n".join([PURPOSE, aim, f"You write the next message to that assistant. {persona}", FORMAT])
+    return "\n".join([PURPOSE, aim(goal, world), f"You write the next message to that assistant. {persona}", FORMAT])
 
 
 def feedback(attempt: Attempt, goal: Goal) -> str:

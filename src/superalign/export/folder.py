@@ -14,7 +14,7 @@ from typing import Any
 from superalign.errors import ConfigError, StoreError
 from superalign.models._adapter import MANIFEST, read_manifest
 from superalign.runs import versions
-from superalign.store import Array, is_left_behind, write_synced, writer, writing
+from superalign.store import is_left_behind, write_synced, writer, writing
 
 SCHEMA = "superalign.export/1"
 
@@ -51,14 +51,6 @@ def written(out: Path | str, about: Mapping[str, Any]) -> Iterator[Path]:
                 old.rename(place)
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
-
-
-def write_tensors(file: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
-    """Write tensors in safetensors format."""
-    import numpy as np
-    from safetensors.numpy import save
-
-    write_synced(file, save({name: np.asarray(value, order="C") for name, value in tensors.items()}, dict(metadata)))
 
 
 def _place(out: Path | str, about: Mapping[str, Any]) -> Path:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from superalign.config import canonical
 from superalign.errors import ConfigError, ModelError
 from superalign.export.card import Card, write_card
 from superalign.export.choose import choose, kept, recorded
-from superalign.export.folder import write_tensors, written
+from superalign.export.folder import written
 from superalign.fits._finetune import FineTune
 from superalign.fits._keep import LANGUAGE_HEAD, PEFT, SCORE
+from superalign.fits._peft import Kind, blueprint, write_adapter
 from superalign.fits.lora import Lora
-from superalign.models._adapter import CONFIG, WEIGHTS
 from superalign.models._folder import TOKENIZER_FILES, weights_digest
 from superalign.models._torch import quiet
 from superalign.models._trunk import remove_pooler
 from superalign.models.embedded import Embedded
 from superalign.models.hf import HuggingFace, Origin
 from superalign.objective import objectives
-from superalign.store import Array, Store, write_synced
+from superalign.store import Array, Store, write_tensors
 
 HEAD = "head.safetensors"
-Kind = Literal["AutoModelForCausalLM", "AutoModelForSequenceClassification", "AutoModel"]
 TASKS: dict[Kind, str] = {
     "AutoModelForCausalLM": "CAUSAL_LM",
     "AutoModelForSequenceClassification": "SEQ_CLS",
@@ -110,28 +108,17 @@ def export_learner(run: Path | str, out: Path | str, store: Store | None = None,
 def _form(fit: FineTune, origin: Origin, tensors: Mapping[str, Array], layer: int, depth: int) -> Form:
     """Return the class that reads as the learner did: a head of transformers, else a body with a head beside it."""
     if fit.read == "policy":
-        return Form("AutoModelForCausalLM", _empty("AutoModelForCausalLM", origin))
+        return Form("AutoModelForCausalLM", blueprint("AutoModelForCausalLM", origin))
     outputs = len(tensors[SCORE])
     if origin.pooling == "last" and layer == depth:
         try:
-            network = _empty("AutoModelForSequenceClassification", origin, num_labels=outputs)
+            network = blueprint("AutoModelForSequenceClassification", origin, num_labels=outputs)
         except ValueError:  # transformers has no classifier of this architecture
             network = None
         score = getattr(network, "score", None)
         if score is not None and getattr(score, "bias", 0) is None and score.weight.shape == tensors[SCORE].shape:
             return Form("AutoModelForSequenceClassification", network)
-    return Form("AutoModel", _empty("AutoModel", origin))
-
-
-def _empty(kind: Kind, origin: Origin, **settings: Any) -> Any:
-    import torch
-    import transformers
-
-    config = copy.deepcopy(origin.config)
-    for name, value in settings.items():
-        setattr(config, name, value)
-    with torch.device("meta"), quiet():
-        return getattr(transformers, kind).from_config(config, trust_remote_code=origin.trust_remote_code)
+    return Form("AutoModel", blueprint("AutoModel", origin))
 
 
 def _write_head(folder: Path, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
@@ -147,34 +134,19 @@ def _write_adapter(
     model: Any,
     about: Mapping[str, Any],
 ) -> None:
-    from peft import LoraConfig
-    from transformers.pytorch_utils import Conv1D
-
     adapter = {_plain(name, form): value for name, value in tensors.items() if name != SCORE}
-    targets = sorted({name.removeprefix(PEFT).rpartition(".lora_")[0] for name in adapter})
-    transposed = [isinstance(form.network.get_submodule(target), Conv1D) for target in targets]
     has_score = form.kind == "AutoModelForSequenceClassification"
-    config = LoraConfig(
-        task_type=TASKS[form.kind],
-        base_model_name_or_path=model.path if isinstance(model, HuggingFace) else str(origin.folder),
-        revision=getattr(model, "revision", None),
-        r=fit.rank,
-        lora_alpha=fit.alpha,
-        lora_dropout=fit.dropout,
-        target_modules=targets,
-        fan_in_fan_out=any(transposed),
-        modules_to_save=["score"] if has_score else None,
-        inference_mode=True,
-    )
-    config.save_pretrained(folder)
-    settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    settings["target_modules"] = targets  # a set has no order of its own
-    write_synced(folder / CONFIG, (json.dumps(settings, indent=2, sort_keys=True) + "\n").encode())
     if has_score:
         adapter[f"{PEFT}{SCORE}"] = tensors[SCORE]
     elif SCORE in tensors:
         _write_head(folder, {"weight": tensors[SCORE]}, about)
-    write_tensors(folder / WEIGHTS, adapter, {"format": "pt"})
+    settings = {
+        "task_type": TASKS[form.kind],
+        "base_model_name_or_path": model.path if isinstance(model, HuggingFace) else str(origin.folder),
+        "revision": getattr(model, "revision", None),
+        "modules_to_save": ["score"] if has_score else None,
+    }
+    write_adapter(folder, adapter, fit, form.network, settings)
 
 
 def _write_model(

@@ -82,7 +82,7 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
     attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), Distinct] = default(ATTACKS)
     """What is tried; see superalign ls attacks."""
     attacker: ModelChoice | None = None
-    """The model that writes for attacks that need one (pair, tap)."""
+    """The model that writes for attacks that need one (pair, tap), or learns to (learned: by default the target)."""
     critic_model: ModelChoice | None = None
     """The model that such attacks ask for an opinion; by default the attacker's."""
     critic: CriticChoice | None = None
@@ -120,6 +120,7 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
             if missing := sorted(one.roles - set(self._roles())):
                 fix = "for example: --attacker embedded:smollm2"
                 raise ConfigError(f"attack {one} needs a model as {missing[0]}", fix=fix)
+            one.check(self.target, self.attacker)
 
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
@@ -165,12 +166,12 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
         return evaluate(evidence, fetch, conduct)
 
     def _attacked(self, one: Attack, seed: int, inputs: Mapping[str, Job]) -> Job:
-        budget = Budget(queries=self.queries, tokens=self.tokens, seconds=self.seconds)
+        budget, used = Budget(queries=self.queries, tokens=self.tokens, seconds=self.seconds), one.roles | one.optional
         params = {
             **self.target.identity(),
             **self._dealt(),
             "attack": one.spec(),
-            "roles": {role: model.identity() for role, model in self._roles().items() if role in one.roles},
+            "roles": {role: model.identity() for role, model in self._roles().items() if role in used},
             "critic": None if self.critic is None else self.critic.identity(),
             "budget": budget.model_dump(mode="json"),
             "tokens_out": self.tokens_out,
