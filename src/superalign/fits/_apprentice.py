@@ -1,11 +1,11 @@
-"""A model that learns to write what worked: a role adapter on a frozen base, kept in the store."""
+"""A model that learns to write what worked, or worked better: an adapter on a frozen base, kept in the store."""
 
 from __future__ import annotations
 
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from filecmp import cmpfiles
 from functools import cached_property
 from pathlib import Path
@@ -26,17 +26,25 @@ from superalign.model import Model
 from superalign.models._adapter import CONFIG, WEIGHTS
 from superalign.models.embedded import Embedded
 from superalign.models.hf import HuggingFace
+from superalign.objective import Objective
 from superalign.store import Array, Artifact, Store, writer, writing
-from superalign.task import Example, Task
+from superalign.task import Comparison, Example, Item, Task
 
 ADAPTER_FILES = (CONFIG, WEIGHTS)
 
 
 class Pair(NamedTuple):
-    """What the model is told, and what it shall write."""
+    """What the model is told, what it shall write, and what it shall rather not: of all pairs, or of none."""
 
     told: str
     text: str
+    worse: str | None = None
+
+    def item(self, name: str) -> Item:
+        """Return this as an item: of two texts the first is the better one."""
+        if self.worse is None:
+            return Example(name, self.told, self.text)
+        return Comparison(name, self.told, (self.text, self.worse))
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class Apprentice:
         pairs: from which; each weighs the same.
         seed: of the training.
         store: keeps the adapter.
+        objective: by which; by default it learns to say the texts.
     """
 
     base: Model
@@ -56,60 +65,76 @@ class Apprentice:
     pairs: Sequence[Pair]
     seed: int
     store: Store
+    objective: Objective = field(default_factory=Likelihood)
 
     @cached_property
     def key(self) -> str:
         """SHA-256 (hex) of all that decides the adapter, which it is kept by."""
         base = [self.base.fingerprint(), self.base.precision()]
-        return digest([__version__, base, self.fit.spec(), [list(pair) for pair in self.pairs], self.seed])
+        how = [self.fit.spec(), self.objective.spec()]
+        return digest([__version__, base, *how, [list(pair) for pair in self.pairs], self.seed])
 
     def learn(self) -> dict[str, Any]:
         """Return the adapter's key and what its training saw, JSON-able."""
-        return {"adapter": self.key, **self._learnt().meta}
+        return {"adapter": self.key, **self.learnt().meta}
 
     def model(self) -> Model:
-        """Return the base with its adapter, whose folder is written where it is not as it was learnt.
+        """Return the base with its adapter; see `with_adapter`."""
+        return with_adapter(self.base, self.fit, self.learnt().tensors, self.key, self.store)
 
-        Raises:
-            StoreError: the disk is full or the folder cannot be written.
-        """
-        tensors = self._learnt().tensors
-        folder = self.store.root / "adapters" / self.key[:32]
-        temporary = self.store.root / "tmp" / f"{writer()}-{uuid.uuid4().hex}"
-        with writing(folder):
-            try:
-                temporary.mkdir(parents=True)
-                self._write(temporary, tensors)
-                if not _same(folder, temporary):
-                    shutil.rmtree(folder, ignore_errors=True)
-                    folder.parent.mkdir(exist_ok=True)
-                    temporary.rename(folder)
-            except OSError:
-                if not _same(folder, temporary):  # else another process was first
-                    raise
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-        return self.base.model_copy(update={"adapter": str(folder)})
-
-    def _learnt(self) -> Artifact:
+    def learnt(self) -> Artifact:
         """Return the adapter: from the store, else learnt now by the training loop of all fits."""
         if (found := self.store.load(self.key)) is not None:
             return found
-        items = tuple(Example(str(n), pair.told, pair.text) for n, pair in enumerate(self.pairs))
-        task = Task("what broke", self.key, items, ("bad", "good"))
+        items = tuple(pair.item(str(n)) for n, pair in enumerate(self.pairs))
+        task = Task("what worked", self.key, items, ("bad", "good"))
         rows = np.arange(len(items))
-        lesson = Lesson(Likelihood(), rows, Labels.hard(np.ones_like(rows), 2, "what broke"), self.seed)
+        labels = Labels.hard(np.full_like(rows, 0 if task.pairwise else 1), 2, "what worked")
+        lesson = Lesson(self.objective, rows, labels, self.seed)
         (learned,) = self.fit.learn(self.base, task, [lesson], [rows[:0]], store=self.store, report=lambda **_: None)
         release()
         self.store.save(self.key, Artifact(learned.kept, dict(learned.facts)), {"adapter of": str(self.base)})
         return Artifact(learned.kept, dict(learned.facts))
 
-    def _write(self, folder: Path, tensors: Mapping[str, Array]) -> None:
-        origin = self.base.origin() if isinstance(self.base, HuggingFace | Embedded) else None
-        if origin is None:
-            raise ModelError(f"{self.base} has no weights that an adapter could stand on")
-        settings = {"task_type": "CAUSAL_LM", "base_model_name_or_path": str(origin.folder)}
-        write_adapter(folder, tensors, self.fit, blueprint("AutoModelForCausalLM", origin), settings)
+
+def with_adapter(base: Model, fit: Lora, tensors: Mapping[str, Array], key: str, store: Store) -> Model:
+    """Return a model with an adapter, whose folder is written where it is not as it was learnt.
+
+    Args:
+        base: the model it was learnt on.
+        fit: what learnt it.
+        tensors: as the fit kept them.
+        key: names the folder.
+        store: under which it stands.
+
+    Raises:
+        ModelError: the base has no weights here.
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    folder = store.root / "adapters" / key[:32]
+    temporary = store.root / "tmp" / f"{writer()}-{uuid.uuid4().hex}"
+    with writing(folder):
+        try:
+            temporary.mkdir(parents=True)
+            _write(temporary, base, fit, tensors)
+            if not _same(folder, temporary):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.parent.mkdir(exist_ok=True)
+                temporary.rename(folder)
+        except OSError:
+            if not _same(folder, temporary):  # else another process was first
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return base.model_copy(update={"adapter": str(folder)})
+
+
+def _write(folder: Path, base: Model, fit: Lora, tensors: Mapping[str, Array]) -> None:
+    origin = base.origin() if isinstance(base, HuggingFace | Embedded) else None
+    if origin is None:
+        raise ModelError(f"{base} has no weights that an adapter could stand on")
+    settings = {"task_type": "CAUSAL_LM", "base_model_name_or_path": str(origin.folder)}
+    write_adapter(folder, tensors, fit, blueprint("AutoModelForCausalLM", origin), settings)
 
 
 def _same(one: Path, other: Path) -> bool:
