@@ -13,12 +13,12 @@ from driven import GOALS, HOSTILE, KNOWN, ODD, drive, held, scene
 
 from superalign.answers import AnswerBank
 from superalign.attacker import Ask, Attempt, Budget, Goal, Query, Rehearse, Request, Scene, attacks
-from superalign.attacks._apprentice import Apprentice, Pair
 from superalign.attacks._rehearsal import lessons, rehearsed
 from superalign.attacks.learned import message, request
 from superalign.campaign import Campaign
 from superalign.chat import Message, Reply, Sampling, asked
 from superalign.errors import ConfigError, ModelError
+from superalign.fits._apprentice import Apprentice, Pair
 from superalign.fits.lora import Lora
 from superalign.learner import Learner
 from superalign.models.hf import HuggingFace

@@ -27,11 +27,11 @@ from superalign.attacker import (
     told,
     tried,
 )
-from superalign.attacks._apprentice import Apprentice, Pair
 from superalign.attacks._proposals import aim, left_over
 from superalign.attacks._rehearsal import lessons, rehearsed
 from superalign.chat import Reply, Sampling, asked
 from superalign.errors import ConfigError
+from superalign.fits._apprentice import Apprentice, Pair
 from superalign.fits.lora import Lora
 from superalign.model import Model
 from superalign.registry import Distinct

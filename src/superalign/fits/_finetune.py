@@ -257,7 +257,7 @@ class FineTune(Training, Fit, ABC):
     ) -> Answers:
         """Return items as a policy reads them, with what it said of them before it learnt."""
         answers = Answers.of(task, items, policy.voice)
-        if not policy.objective.needs_reference:
+        if not (policy.objective.needs_reference and len(items)):
             return answers
         processes = Processes.here()
         said = reference(policy, answers, model, store, self.microbatch_tokens, report) if processes.first else None
