@@ -41,11 +41,10 @@ ATTACKS = (
     "negative-priming",
     "cognitive-dissonance",
     "poisoned-context",
-    "many-shot",
     "best-of-n",
     "map-elites",
 )
-QUICK = tuple(name for name in ATTACKS if name not in ("poisoned-context", "many-shot"))  # those read long texts
+QUICK = tuple(name for name in ATTACKS if name != "poisoned-context")  # which reads long texts
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
     """Says of each response whether it is good; behaviours need one, knowledge has none."""
     transfer_to: Annotated[tuple[ModelChoice, ...], Distinct] = ()
     """Other models to which the queries that broke the target are put."""
-    goals: Annotated[int, Field(ge=2)] = 15
+    goals: Annotated[int, Field(ge=2)] = 8
     """How many goals a seed draws."""
     examples: Annotated[int, Field(ge=0)] = 16
     """How many other goals an attack may learn from."""
