@@ -104,7 +104,7 @@ class Attempt:
 class Rehearse:
     """A query for one of the scene's examples, from which an attack learns: an Attempt comes back.
 
-    It is put to the target and spent like any other, but it is no result: no figure counts it.
+    It is put to the target and costs tokens, but takes no query of a goal's budget, and no figure counts it.
 
     Args:
         query: whose goal is an index of the scene's examples.

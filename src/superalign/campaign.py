@@ -29,7 +29,6 @@ from superalign.trial import Trial
 
 Banks = Mapping[str, AnswerBank]
 Record = Callable[[Sequence[Attempt]], None]
-PUT = (Query, Rehearse)  # to the target, within the budget of queries
 
 
 @dataclass
@@ -136,10 +135,10 @@ class Campaign:
     def _answer(self, live: Sequence[_Running]) -> None:
         """Answer the requests of all searches, a kind at a time; queries beyond the budget are not asked."""
         for one in live:
-            queries = [request for request in one.requests if isinstance(request, PUT)]
+            queries = [request for request in one.requests if isinstance(request, Query)]
             if len(queries) > one.room:
                 kept = set(map(id, queries[: one.room]))
-                one.requests = [r for r in one.requests if not isinstance(r, PUT) or id(r) in kept]
+                one.requests = [r for r in one.requests if not isinstance(r, Query) or id(r) in kept]
                 one.room = -1  # its answers would not fit its requests: it ends here
             else:
                 one.room -= len(queries)

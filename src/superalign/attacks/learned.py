@@ -64,7 +64,7 @@ class Learned(Attack):
     """Attacks tried on the examples, joined by `+`. Default: pressure on knowledge, negative-priming on behaviours.
     What they do in one message can be learnt."""
     examples: Annotated[int, Field(ge=0)] = 8
-    """Examples at most. Their queries count in the budget of all goals."""
+    """Examples at most. Their queries are counted apart, and spend tokens and seconds alone."""
     tries: Annotated[int, Field(ge=1)] = 6
     """Queries of each seed to an example, at most."""
     rounds: Annotated[int, Field(ge=1)] = 1
