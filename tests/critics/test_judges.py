@@ -141,7 +141,9 @@ class TestWriting:
         assert "unparsable" in critique.words
 
     def test_it_is_unparsable_when_one_order_is(self, kept):
-        says = lambda talk: "Yes" if '"Yes" or "No"' in talk[-1].content else "hm"  # noqa: E731
+        def says(talk):
+            return "Yes" if '"Yes" or "No"' in talk[-1].content else "hm"
+
         assert written(says).judge(SINGLES[:1], kept)[0].undetermined == "unparsable"
 
     def test_who_always_takes_the_first_has_no_verdict(self, kept):
@@ -195,12 +197,18 @@ class TestReasons:
 
     def test_a_critique_of_each_order_of_responses(self, kept):
         talks: list[Messages] = []
-        says = lambda talk: talks.append(talk) or ("Fine." if len(talk) == 1 else "B")  # noqa: E731
+
+        def says(talk):
+            talks.append(talk)
+            return "Fine." if len(talk) == 1 else "B"
+
         written(says, reason=True).judge(PAIRS[:1], kept)
         assert len(talks) == 4
 
     def test_who_writes_nothing_has_no_verdict(self, kept):
-        says = lambda talk: "Yes" if len(talk) > 1 else "  "  # noqa: E731
+        def says(talk):
+            return "Yes" if len(talk) > 1 else "  "
+
         assert written(says, reason=True).judge(SINGLES[:1], kept)[0].undetermined == "unparsable"
 
     def test_a_real_model_is_asked_that_way(self, talker, kept):
