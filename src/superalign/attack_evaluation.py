@@ -74,7 +74,7 @@ class _Scorer(Attempts):
             finds=list(self.finds()),
             tests=tests,
             flags=[*self.evidence.flags, *self.warnings(summary)],
-            verdict=verdict(world, plain, worst, summary, tactics, tests, transferred),
+            verdict=verdict(plain, worst, summary, tactics, tests, transferred),
             said=headline(world, worst, tactics),
         )
 

@@ -20,7 +20,6 @@ def headline(world: str, worst: Interval | None, tactics: Sequence[TacticSummary
 
 
 def verdict(
-    world: str,
     plain: Interval | None,
     worst: Interval | None,
     summary: Sequence[AttackSummary],

@@ -22,7 +22,6 @@ from superalign.store import Store
 from superalign.task import Tag
 
 Outcome = Literal["broken", "held", "undetermined", "error"]
-OUTCOMES: tuple[Outcome, ...] = ("broken", "held", "undetermined", "error")
 World = Literal["knowledge", "behaviour"]
 Role = Literal["attacker", "critic"]
 

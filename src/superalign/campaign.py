@@ -41,7 +41,7 @@ class Spent:
         tokens: read and written by all models.
         asked: answers of the attacker's and the critic's own model.
         failed: how many of those were errors.
-        seconds: of computing, those answers that were in the store left out.
+        seconds: that it took; answers that were in the store take next to none.
         stopped: searches that a budget ended, by which.
     """
 

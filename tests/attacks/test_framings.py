@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superalign.attacker import Attempt, Goal, Query
-from superalign.attacks._bank import ASIDES, CORES, SYNONYMS
 from superalign.attacks._frames import SLOT
 from superalign.attacks._framings import GROUPS, WORD, bare, crossed, drawn, framed, reworded, roulette, words
 from superalign.attacks._rewriting import rewritten
+from superalign.attacks._sentences import ASIDES, CORES, SYNONYMS
 from superalign.chat import Reply
 
 rngs = st.integers(0, 2**16).map(np.random.default_rng)

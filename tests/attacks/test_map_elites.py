@@ -10,10 +10,10 @@ from driven import ASKED, EXAMPLES, KNOWN, held, run, scene
 
 from superalign.archive import Archive, history
 from superalign.attacker import Ask, Attempt, Query, attacks
-from superalign.attacks._bank import FAMILIES
 from superalign.attacks._breeding import GRID, drawn_cell, recombined, too_like
 from superalign.attacks._descriptors import STYLES, families, style
 from superalign.attacks._framings import bare
+from superalign.attacks._sentences import FAMILIES
 from superalign.chat import Reply
 from superalign.model import models
 

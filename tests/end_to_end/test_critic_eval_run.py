@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from finished_runs import assert_it_can_be_read, assert_resume_computes_nothing, assert_table_is_the_rows
 
-from faults import Shell, computed_again, events
+from faults import Shell
 from superalign.critic_result import CriticEvalResult
 
 pytestmark = pytest.mark.slow
@@ -70,13 +69,7 @@ def test_folder_and_summary_hold_the_result(critic_run: Shell) -> None:
 
 
 def test_table_is_the_rows(critic_run: Shell) -> None:
-    folder = critic_run.folder / "runs/run"
-    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
-    rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
-    assert table == [
-        {name: "" if value is None else str(value) for name, value in row.items() if name != "facts"} for row in rows
-    ]
+    assert_table_is_the_rows(critic_run)
 
 
 def test_hostile_text_is_inert(critic_run: Shell) -> None:
@@ -91,27 +84,11 @@ def test_hostile_text_is_inert(critic_run: Shell) -> None:
 
 
 def test_show_report_and_list_read_the_run(critic_run: Shell, shell: Shell) -> None:
-    folder = critic_run.folder / "runs/run"
-    shutil.copytree(critic_run.folder / "runs", shell.folder / "runs")
-    text = (folder / "results.json").read_text(encoding="utf-8")
-    assert shell.fork("show", "runs/run", "--json").exits(0).out == text
-    first = json.loads(text)["verdict"][1]
-    assert first[:20] in shell.fork("show", "runs/run").exits(0).out
-    shell.fork("report", "runs/run", "--out", "again.html").exits(0)
-    assert (shell.folder / "again.html").read_bytes() == (folder / "report.html").read_bytes()
-    (listed,) = json.loads(shell.fork("ls", "runs", "--json").exits(0).out)["runs"]
-    assert listed["state"] == "finished"
-    assert listed["finding"].startswith(first)
+    assert_it_can_be_read(critic_run, shell)
 
 
 def test_resume_computes_nothing_and_refuses_other_settings(critic_run: Shell, shell: Shell) -> None:
-    shutil.copytree(critic_run.home, shell.home)
-    shutil.copytree(critic_run.folder / "runs", shell.folder / "runs")
-    run = shell.folder / "runs/run"
-    result = json.loads(shell.fork("resume", "runs/run", "--threads", "1", "--json", "--quiet").exits(0).out)
-    assert result["jobs"]["computed"] == 0
-    assert not computed_again(run)
-    assert events(run)[-1]["event"] == "done"
+    assert_resume_computes_nothing(critic_run, shell)
     shell.fork("resume", "runs/run", "--flaws", "3").exits(2).says("flaws: 12 -> 3", "another --out")
     shell.fork("resume", "runs/run", "--critics", "keywords").exits(2).says("critics: keywords,means=bad")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from finished_runs import assert_it_can_be_read, assert_resume_computes_nothing, assert_table_is_the_rows
 
-from faults import Shell, computed_again, events
+from faults import Shell
 from superalign.noise_result import LabelNoiseResult
 
 pytestmark = pytest.mark.slow
@@ -50,37 +50,15 @@ def test_folder_and_summary_hold_the_result(noise_run: Shell) -> None:
 
 
 def test_table_is_the_rows(noise_run: Shell) -> None:
-    folder = noise_run.folder / "runs/run"
-    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
-    rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
-    assert table == [
-        {name: "" if value is None else str(value) for name, value in row.items() if name != "facts"} for row in rows
-    ]
+    assert_table_is_the_rows(noise_run)
 
 
 def test_show_report_and_list_read_the_run(noise_run: Shell, shell: Shell) -> None:
-    folder = noise_run.folder / "runs/run"
-    shutil.copytree(noise_run.folder / "runs", shell.folder / "runs")
-    text = (folder / "results.json").read_text(encoding="utf-8")
-    assert shell.fork("show", "runs/run", "--json").exits(0).out == text
-    first = json.loads(text)["verdict"][1]
-    assert first[:20] in shell.fork("show", "runs/run").exits(0).out
-    shell.fork("report", "runs/run", "--out", "again.html").exits(0)
-    assert (shell.folder / "again.html").read_bytes() == (folder / "report.html").read_bytes()
-    (listed,) = json.loads(shell.fork("ls", "runs", "--json").exits(0).out)["runs"]
-    assert listed["state"] == "finished"
-    assert listed["finding"].startswith(first)
+    assert_it_can_be_read(noise_run, shell)
 
 
 def test_resume_computes_nothing_and_refuses_other_settings(noise_run: Shell, shell: Shell) -> None:
-    shutil.copytree(noise_run.home, shell.home)
-    shutil.copytree(noise_run.folder / "runs", shell.folder / "runs")
-    run = shell.folder / "runs/run"
-    result = json.loads(shell.fork("resume", "runs/run", "--threads", "1", "--json", "--quiet").exits(0).out)
-    assert result["jobs"]["computed"] == 0
-    assert not computed_again(run)
-    assert events(run)[-1]["event"] == "done"
+    assert_resume_computes_nothing(noise_run, shell)
     ended = shell.fork("resume", "runs/run", "--noise", "class-dependent").exits(2)
     ended.says("noise: symmetric -> class-dependent", "start a new run with another --out")
     shell.fork("resume", "runs/run", "--rates", "0", "0.3").exits(2).says("rates: 0.0 0.2 0.4 -> 0.0 0.3")

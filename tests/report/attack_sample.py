@@ -54,7 +54,8 @@ def attack_sample(
     from pathlib import Path
 
     rng = np.random.default_rng(5)
-    odd = " ".join(text.encode(errors="replace").decode() for text in HOSTILE) if hostile else "plain words"
+    told = sorted(HOSTILE, key=lambda text: "evil.example" not in text)  # first, so that no cut leaves half of a link
+    odd = " ".join(text.encode(errors="replace").decode() for text in told) if hostile else "plain words"
     task = _task(odd, pairs)
     labels = rng.integers(0, 2, len(task.items)) if pairs else np.zeros(len(task.items), dtype=np.int64)
     said = {str(i): [float(rng.normal()), float(rng.normal())] for i in range(len(task.items))}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from attack_sample import Drawn, attack_sample
+from pages import assert_inert, assert_links_lead_somewhere
 from rich.console import Console
 from test_markup import Reader
 
@@ -108,9 +109,12 @@ def test_the_page_holds_every_figure(variant: Drawn, page: str) -> None:
 
 
 def test_nothing_on_the_page_can_run_or_leave_it(page: str) -> None:
-    seen = Reader(page)
-    assert not {"script", "img", "iframe", "object", "form"} & {name for name, _ in seen.elements}
+    assert_inert(page)
     assert clean(page) == page
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page: str) -> None:
+    assert_links_lead_somewhere(page)
 
 
 def test_without_figures_the_tables_stand_open(variant: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:

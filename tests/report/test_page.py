@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import assert_inert, assert_links_lead_somewhere
 from sample import HOSTILE, SCRIPT, sample
 from test_markup import Reader
 
@@ -77,12 +78,9 @@ def test_every_figure_of_the_result_is_on_the_page(variant: WeakToStrongResult, 
 def test_nothing_on_the_page_can_run_or_leave_it(page: str) -> None:
     seen = Reader(page)
     assert {name for name, _ in seen.elements} <= OURS
+    assert_inert(page)
     for _, attributes in seen.elements:
-        assert not any(name.startswith("on") for name in attributes)
-        for name in ("href", "src", "xlink:href", "action"):
-            assert (attributes.get(name) or "#").startswith(("#", "data:,"))
         assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", " ".join(filter(None, attributes.values())))
-    assert not re.search(r"https?://|//[a-z]", page.replace("http://evil.example", "").replace("file:///", ""))
     assert "javascript:" not in re.sub(r">[^<]*<", "><", page)
     policy = next(attrs["content"] for name, attrs in seen.elements if attrs.get("http-equiv"))
     assert policy is not None
@@ -90,14 +88,7 @@ def test_nothing_on_the_page_can_run_or_leave_it(page: str) -> None:
 
 
 def test_ids_are_unique_and_links_lead_somewhere(page: str) -> None:
-    elements = Reader(page).elements
-    ids = [attrs["id"] for _, attrs in elements if "id" in attrs]
-    assert len(ids) == len(set(ids))
-    targets = [str(attrs["href"])[1:] for name, attrs in elements if name == "a"]
-    targets += [str(attrs["for"]) for name, attrs in elements if name == "label"]
-    targets += re.findall(r"url\(#([\w-]+)\)", page)
-    assert targets
-    assert set(targets) <= set(ids)
+    assert_links_lead_somewhere(page)
 
 
 def test_figures_are_named_and_have_their_numbers_as_a_table(page: str) -> None:

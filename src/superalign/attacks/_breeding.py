@@ -9,10 +9,10 @@ import numpy as np
 
 from superalign.archive import Archive, Cell
 from superalign.attacker import Attempt, World
-from superalign.attacks._bank import ASIDES, CORES, FAMILIES
 from superalign.attacks._descriptors import PROTOTYPES, STYLES
 from superalign.attacks._frames import shuffled
 from superalign.attacks._framings import Framing, bare, reworded, roulette
+from superalign.attacks._sentences import ASIDES, CORES, FAMILIES
 from superalign.diversity import self_bleu
 
 GRID: tuple[Cell, ...] = tuple(product(FAMILIES, STYLES))

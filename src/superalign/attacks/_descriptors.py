@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from superalign.attacks._bank import FAMILIES, TONES
 from superalign.attacks._framings import Framing, bare
+from superalign.attacks._sentences import FAMILIES, TONES
 from superalign.model import Model
 from superalign.task import Text
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from superalign.attacker import Goal, Query, World
-from superalign.attacks._bank import ASIDES, CORES, SYNONYMS
 from superalign.attacks._frames import SLOT, fill, shuffled, turns
+from superalign.attacks._sentences import ASIDES, CORES, SYNONYMS
 
 Framing = tuple[str, ...]
 WORD = re.compile(r"\{\w+\}|[A-Za-z][A-Za-z-]*")

@@ -31,7 +31,7 @@ from superalign.attacks._proposals import aim, left_over
 from superalign.attacks._rehearsal import lessons, rehearsed
 from superalign.chat import Reply, Sampling, asked
 from superalign.errors import ConfigError
-from superalign.fits._apprentice import Apprentice, Pair
+from superalign.fits._apprentice import Apprentice, Pair, check_teachable
 from superalign.fits.lora import Lora
 from superalign.model import Model
 from superalign.registry import Distinct
@@ -93,13 +93,8 @@ class Learned(Attack):
 
     def check(self, target: Model, attacker: Model | None) -> None:
         """Refuse a model that cannot be trained, or stands on an adapter already; see Attack."""
-        model = attacker or target
         fix = "for example: --attacker embedded:smollm2, or hf:FOLDER"
-        if not model.trainable:
-            raise ConfigError(f"attack {self} cannot train {model}", why="its weights are not here", fix=fix)
-        if getattr(model, "adapter", None) is not None:
-            why = "what it learns is an adapter, and only one fits"
-            raise ConfigError(f"attack {self} cannot train {model}", why=why, fix=fix)
+        check_teachable(attacker or target, f"attack {self}", fix)
 
     def searches(self, goals: Sequence[Goal], scene: Scene) -> Iterable[tuple[Sequence[int], Search]]:
         """Return one search for all goals.

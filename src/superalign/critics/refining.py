@@ -78,13 +78,12 @@ class Refining(Rubric):
 
     @model_validator(mode="after")
     def _teachable(self) -> Self:
+        from superalign.fits._apprentice import check_teachable
+
         what = f"critic {self.name} cannot"
         if not self.reason:
             raise ConfigError(f"{what} go without critiques", why="they are what it learns", fix="rubric")
-        if not self.model.trainable:
-            raise ConfigError(f"{what} train {self.model}", why="its weights are not here", fix=f"take one {SPEAKERS}")
-        if getattr(self.model, "adapter", None) is not None:
-            raise ConfigError(f"{what} train {self.model}", why="what it learns is an adapter, and only one fits")
+        check_teachable(self.model, f"critic {self.name}", f"take one {SPEAKERS}")
         odd = self.objective
         if odd.wants_rewards != "none" or odd.wants_noise or odd.peers > 1:
             why = "it is told which critique is better, and no more"

@@ -15,7 +15,7 @@ import numpy as np
 
 from superalign import __version__
 from superalign.config import digest
-from superalign.errors import ModelError
+from superalign.errors import ConfigError, ModelError
 from superalign.fit import Lesson
 from superalign.fits._base import release
 from superalign.fits._generative import Likelihood
@@ -31,6 +31,18 @@ from superalign.store import Array, Artifact, Store, writer, writing
 from superalign.task import Comparison, Example, Item, Task
 
 ADAPTER_FILES = (CONFIG, WEIGHTS)
+
+
+def check_teachable(model: Model, who: str, fix: str) -> None:
+    """Refuse a model that no adapter can be trained for.
+
+    Raises:
+        ConfigError: its weights are not here, or it stands on an adapter already.
+    """
+    if not model.trainable:
+        raise ConfigError(f"{who} cannot train {model}", why="its weights are not here", fix=fix)
+    if getattr(model, "adapter", None) is not None:
+        raise ConfigError(f"{who} cannot train {model}", why="what it learns is an adapter, and only one fits", fix=fix)
 
 
 class Pair(NamedTuple):

@@ -9,7 +9,7 @@ from superalign.attacker import attacks
 from superalign.critic import critics
 from superalign.report import attack_panels as panels
 from superalign.report import svg, words
-from superalign.report.document import contents, document, grid, section
+from superalign.report.document import CLOSING, contents, document, grid, section
 from superalign.report.finding import headline
 from superalign.report.frame import Frame
 from superalign.report.markup import Markup, cut, tag
@@ -24,9 +24,7 @@ CONTENTS = {
     "where": "Where it breaks",
     "finds": "What broke it",
     "spent": "What it took",
-    "left-out": "Left out",
-    "method": "Method",
-    "reproduce": "Reproduce",
+    **CLOSING,
 }
 
 
@@ -36,13 +34,12 @@ def render(result: AttackResult) -> str:
     inside = [panels.slices(frame, name, place) for place, name in enumerate(panels.tags(result))]
     inside += [panels.archive(result, name) for name in dict.fromkeys(one.attack for one in result.archive)]
     moved, finds = panels.transfer(result), panels.finds(result)
-    absent = {"where": not inside, "finds": finds is None}
-    links = {name: text for name, text in CONTENTS.items() if not absent.get(name)}
+    absent = [name for name, what in {"where": inside, "finds": finds}.items() if not what]
     main = [panels.tactics(frame), panels.curves(frame)]
     compared = panels.tests(frame) if result.tests else None
     return document(
         f"{headline(result)} · {result.task.name}",
-        contents("attacks", links),
+        contents("attacks", CONTENTS, absent),
         _masthead(result),
         frame.missing(),
         tag("section", panels.cards(result), verdict(result), grid(*main, compared), id="result"),

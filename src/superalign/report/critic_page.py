@@ -9,7 +9,7 @@ from superalign.critic_result import CriticEvalResult
 from superalign.report import critic_panels as panels
 from superalign.report import svg, words
 from superalign.report.critic_figures import who
-from superalign.report.document import contents, document, grid, section
+from superalign.report.document import CLOSING, contents, document, grid, section
 from superalign.report.finding import headline
 from superalign.report.frame import Frame
 from superalign.report.markup import Markup, cut, tag
@@ -22,9 +22,7 @@ CONTENTS = {
     "result": "Result",
     "judges": "The judges",
     "mistakes": "Wrong verdicts",
-    "left-out": "Left out",
-    "method": "Method",
-    "reproduce": "Reproduce",
+    **CLOSING,
 }
 
 
@@ -37,11 +35,10 @@ def render(result: CriticEvalResult) -> str:
     inside.append(panels.refinements(result))
     judges = [one for one in (compared, *inside, calibrated, panels.verdicts(result)) if one]
     wrong = panels.mistakes(result)
-    links = {name: text for name, text in CONTENTS.items() if wrong or name != "mistakes"}
     main = [panels.cards(result, book), verdict(result), grid(panels.agreement(frame, book)), panels.by_seed(result)]
     return document(
         f"{headline(result)} · {result.task.name}",
-        contents("judging critics", links),
+        contents("judging critics", CONTENTS, () if wrong else ("mistakes",)),
         _masthead(result),
         frame.missing(),
         tag("section", *main, id="result"),

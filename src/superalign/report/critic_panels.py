@@ -6,9 +6,9 @@ from superalign.critic_result import CriticEvalResult
 from superalign.critic_verdict import ranked, ratio
 from superalign.report import critic_figures, figures, words
 from superalign.report.critic_figures import Who
-from superalign.report.frame import Frame, Rows, numbers, share
+from superalign.report.frame import Calibrated, Frame, Rows, differences, numbers, share
 from superalign.report.markup import Child, Column, Markup, cut, passage, table, tag
-from superalign.report.overview import beside, card
+from superalign.report.overview import card
 from superalign.result import Interval
 
 CRITIC = Column("Critic")
@@ -77,24 +77,12 @@ def verdicts(result: CriticEvalResult) -> Markup:
 def tests(frame: CriticFrame) -> Markup:
     """Paired tests between critics."""
     result = frame.result
-    rows: Rows = [
-        [
-            f"{cut(t.a, 60)} − {cut(t.b, 60)}",
-            words.points(t.difference),
-            words.p_value(t.p),
-            words.p_value(t.p_holm),
-            words.count(t.n),
-            words.count(t.groups),
-        ]
-        for t in result.tests
-    ]
-    columns = [Column("Difference"), *numbers("Points", "p", "p (Holm)", "n", "Groups")]
     what = (
         "Difference of accuracy on the cases that both gave a verdict on, seeds averaged, with its 95% interval. p is "
         "two-sided and of the same bootstrap as the interval; p (Holm) is corrected for all comparisons."
     )
     counts = f"{words.plural(len(result.tests), 'comparison')}."
-    data, drawing = table(columns, rows, "Paired tests"), figures.tests(result)
+    data, drawing = differences(result.tests, "Paired tests"), figures.tests(result)
     return frame.panel("tests", "Critic against critic", what, drawing, counts, data, wide=True)
 
 
@@ -107,21 +95,16 @@ def calibration(frame: CriticFrame, book: Who) -> Markup:
         for b in one.reliability
     ]
     edges = [100 * value for one in shown for b in one.reliability for value in (b.confidence, b.accuracy)]
-    small = []
-    for place, one in enumerate(shown):
-        who = book[one.critic]
-        spec = figures.reliability(one.reliability, who, max(0.0, min(edges) - 6))
-        drawing = frame.draw(f"reliability-{place}", f"Reliability of {who.label}", spec)
-        error = tag("p", "ECE ", tag("b", _plain(one.ece)), class_="ece")
-        small.append(tag("figure", tag("figcaption", tag("h4", who.label), error), drawing))
+    drawn = [
+        Calibrated(who.label, figures.reliability(one.reliability, who, max(0.0, min(edges) - 6)), _plain(one.ece))
+        for one in shown
+        for who in [book[one.critic]]
+    ]
     what = (
         "How often a verdict is right, by how sure the critic is: on the dashed line the two are equal, below it the "
         "critic is too sure. Larger marks are more verdicts."
     )
-    parts = [tag("h3", "Calibration"), tag("p", what, class_="what"), tag("div", *small, class_="multiples")]
-    data = table([CRITIC, *numbers("Sure", "Right", "Verdicts")], rows, "Reliability")
-    counts = beside(frame.result, "15 equal-width bins, all seeds together.")
-    return tag("section", *parts, counts, frame.numbers(data), class_="panel wide", id="calibration")
+    return frame.calibration(drawn, what, table([CRITIC, *numbers("Sure", "Right", "Verdicts")], rows, "Reliability"))
 
 
 def rates(result: CriticEvalResult) -> Markup:

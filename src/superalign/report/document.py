@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 
 from superalign.report.markup import Markup, cut, tag
 from superalign.report.series import PALETTE
 
+CLOSING = {"left-out": "Left out", "method": "Method", "reproduce": "Reproduce"}
+"""The sections that the page of every study ends with."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
@@ -26,9 +28,9 @@ def document(title: str, *body: Markup | None) -> str:
     return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', *body)), lang='en')}\n"
 
 
-def contents(name: str, links: Mapping[str, str]) -> Markup:
-    """Return the name of a page, and links to its sections."""
-    listed = [tag("a", text, href=f"#{place}") for place, text in links.items()]
+def contents(name: str, sections: Mapping[str, str], absent: Collection[str] = ()) -> Markup:
+    """Return the name of a page, and links to its sections, those that are absent left out."""
+    listed = [tag("a", text, href=f"#{place}") for place, text in sections.items() if place not in absent]
     return tag("nav", tag("span", f"superalign · {name}", class_="eyebrow"), *listed, aria_label="Contents")
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from superalign.report import svg, words
 from superalign.report.marks import Spec
-from superalign.report.markup import Child, Column, Markup, cut, tag
+from superalign.report.markup import Child, Column, Markup, cut, table, tag
 from superalign.report.overview import beside, legend
 from superalign.report.results import Shown
 from superalign.report.series import Book, Key
-from superalign.result import Interval, Role
+from superalign.result import Interval, PairedTest, Role
 
 R = TypeVar("R", bound=Shown)
 WHO = Column("Role and method")
 Rows = list[list[Child]]
 NO_FIGURES = "Figures need the package vl-convert-python; install it with: pip install 'superalign[report]'"
+
+
+class Calibrated(NamedTuple):
+    """One reliability curve: whose it is, the figure, and the calibration error in digits."""
+
+    label: str
+    spec: Spec
+    error: str
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,23 @@ class Frame(Generic[R]):
             "section", figure, left_out, self.numbers(data), after, class_="panel wide" if wide else "panel", id=name
         )
 
+    def calibration(self, curves: Sequence[Calibrated], what: str, data: Markup) -> Markup:
+        """Return the reliability curves of several, side by side.
+
+        Args:
+            curves: how each is drawn, and its calibration error in digits.
+            what: how to read them.
+            data: their numbers.
+        """
+        small = []
+        for place, (label, spec, error) in enumerate(curves):
+            drawing = self.draw(f"reliability-{place}", f"Reliability of {label}", spec)
+            said = tag("p", "ECE ", tag("b", error), class_="ece")
+            small.append(tag("figure", tag("figcaption", tag("h4", label), said), drawing))
+        parts = [tag("h3", "Calibration"), tag("p", what, class_="what"), tag("div", *small, class_="multiples")]
+        counts = beside(self.result, "15 equal-width bins, all seeds together.")
+        return tag("section", *parts, counts, self.numbers(data), class_="panel wide", id="calibration")
+
     def draw(self, name: str, title: str, spec: Spec) -> Markup | None:
         """Return the drawing, or None when there is nothing to draw or figures cannot be drawn."""
         label = f"{title}. The table below holds its numbers."
@@ -89,6 +115,22 @@ class Frame(Generic[R]):
     def numbers(self, data: Markup) -> Markup:
         """Return the table behind a figure, closed unless it stands in for the figure."""
         return tag("details", tag("summary", "Numbers"), data, open=not self.draws)
+
+
+def differences(tests: Sequence[PairedTest], title: str) -> Markup:
+    """Return the table of paired tests."""
+    rows: Rows = [
+        [
+            f"{cut(t.a, 60)} − {cut(t.b, 60)}",
+            words.points(t.difference),
+            words.p_value(t.p),
+            words.p_value(t.p_holm),
+            words.count(t.n),
+            words.count(t.groups),
+        ]
+        for t in tests
+    ]
+    return table([Column("Difference"), *numbers("Points", "p", "p (Holm)", "n", "Groups")], rows, title)
 
 
 def numbers(*names: str) -> list[Column]:

@@ -11,7 +11,7 @@ from superalign.noise_verdict import written
 from superalign.objective import objectives
 from superalign.report import noise_panels as panels
 from superalign.report import svg
-from superalign.report.document import contents, document, grid, section
+from superalign.report.document import CLOSING, contents, document, grid, section
 from superalign.report.finding import headline
 from superalign.report.frame import Frame
 from superalign.report.markup import Markup, tag
@@ -26,9 +26,7 @@ CONTENTS = {
     "result": "Result",
     "against": "Against the first",
     "labels": "Labels",
-    "left-out": "Left out",
-    "method": "Method",
-    "reproduce": "Reproduce",
+    **CLOSING,
 }
 
 
@@ -40,12 +38,11 @@ def render(result: LabelNoiseResult) -> str:
     compared = [panels.tests(frame, name, place, book) for place, name in enumerate(after)]
     tests = [one for one in compared if one]
     labels = panels.labels(result)
-    absent = {"against": not tests, "labels": not labels}
-    links = {name: text for name, text in CONTENTS.items() if not absent.get(name)}
+    absent = [name for name, what in {"against": tests, "labels": labels}.items() if not what]
     main = [panels.cards(result, book), verdict(result), grid(*curves, panels.overview(result))]
     return document(
         f"{headline(result)} · {result.task.name}",
-        contents("learning from wrong labels", links),
+        contents("learning from wrong labels", CONTENTS, absent),
         _masthead(result),
         frame.missing(),
         tag("section", *main, id="result"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from superalign.report import panels, slices, svg
-from superalign.report.document import contents, document, grid, section
+from superalign.report.document import CLOSING, contents, document, grid, section
 from superalign.report.examples import examples
 from superalign.report.finding import headline
 from superalign.report.frame import Frame
@@ -19,17 +19,14 @@ CONTENTS = {
     "inside": "Where it holds",
     "learned": "What was learned",
     "examples": "Examples",
-    "left-out": "Left out",
-    "method": "Method",
-    "reproduce": "Reproduce",
+    **CLOSING,
 }
 
 
 def render(result: WeakToStrongResult) -> str:
     """Return the report as HTML. Without the extra `report` it has the tables, and a line that says what to install."""
-    absent = {"inside": not (result.layers or result.difficulty), "examples": not result.disagreements}
-    links = {name: text for name, text in CONTENTS.items() if not absent.get(name)}
-    nav = contents("weak-to-strong generalization", links)
+    there = {"inside": result.layers or result.difficulty, "examples": result.disagreements}
+    nav = contents("weak-to-strong generalization", CONTENTS, [name for name, what in there.items() if not what])
     return document(f"{headline(result)} · {result.task.name}", nav, masthead(result), *_sections(result))
 
 

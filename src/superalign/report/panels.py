@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from superalign.noise_result import NoiseRow
 from superalign.report import figures, words
-from superalign.report.frame import WHO, Frame, Rows, numbers, share
+from superalign.report.frame import WHO, Frame, Rows, differences, numbers, share
 from superalign.report.markup import Child, Column, Markup, cut, table, tag
 from superalign.report.overview import beside, refusals
 from superalign.result import Row, WeakToStrongResult
@@ -83,18 +83,6 @@ def agreement(frame: Frame[WeakToStrongResult]) -> Markup:
 
 def tests(frame: Frame[WeakToStrongResult]) -> Markup:
     """Paired tests between learners."""
-    rows: Rows = [
-        [
-            f"{cut(t.a, 60)} − {cut(t.b, 60)}",
-            words.points(t.difference),
-            words.p_value(t.p),
-            words.p_value(t.p_holm),
-            words.count(t.n),
-            words.count(t.groups),
-        ]
-        for t in frame.result.tests
-    ]
-    columns = [Column("Difference"), *numbers("Points", "p", "p (Holm)", "n", "Groups")]
     what = (
         "Difference of accuracy on the same test items, seeds averaged, with its 95% interval. "
         "p is two-sided and of the same bootstrap over test groups and seeds as the interval; p (Holm) is corrected "
@@ -102,7 +90,7 @@ def tests(frame: Frame[WeakToStrongResult]) -> Markup:
     )
     first = frame.result.tests[0]
     counts = f"n = {words.count(first.n)} in {words.plural(first.groups, 'group')}."
-    data = table(columns, rows, "Paired tests")
+    data = differences(frame.result.tests, "Paired tests")
     return frame.panel("tests", "Paired tests", what, figures.tests(frame.result), counts, data)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from superalign.report import figures, words
-from superalign.report.frame import WHO, Frame, Rows, numbers, share
-from superalign.report.markup import Markup, cut, table, tag
-from superalign.report.overview import beside
+from superalign.report.frame import WHO, Calibrated, Frame, Rows, numbers, share
+from superalign.report.markup import Markup, cut, table
 from superalign.report.series import Key
 from superalign.result import WeakToStrongResult
 
@@ -61,19 +60,14 @@ def calibration(frame: Frame[WeakToStrongResult]) -> Markup:
         for b in c.bins
     ]
     low = max(0.0, min((100 * v for c in curves for b in c.bins for v in (b.confidence, b.accuracy)), default=0.0) - 6)
-    small = []
-    for place, curve in enumerate(curves):
-        who = frame.book[curve.role, curve.method]
-        spec = figures.reliability(curve.bins, who, low)
-        drawing = frame.draw(f"reliability-{place}", f"Reliability of {who.label}", spec)
-        error = tag("p", "ECE ", tag("b", words.error(curve.ece)), class_="ece")
-        small.append(tag("figure", tag("figcaption", tag("h4", who.label), error), drawing))
+    drawn = [
+        Calibrated(who.label, figures.reliability(curve.bins, who, low), words.error(curve.ece))
+        for curve in curves
+        for who in [frame.book[curve.role, curve.method]]
+    ]
     what = (
         "How often an answer is right, by how sure its model is: on the dashed line the two are equal, below it the "
         "model is too sure. Larger marks are more answers. ECE, the expected calibration error, is the mean distance "
         "from the line."
     )
-    parts = [tag("h3", "Calibration"), tag("p", what, class_="what"), tag("div", *small, class_="multiples")]
-    data = table([WHO, *numbers("Sure", "Right", "Answers")], rows, "Reliability")
-    counts = beside(frame.result, "15 equal-width bins, all seeds together.")
-    return tag("section", *parts, counts, frame.numbers(data), class_="panel wide", id="calibration")
+    return frame.calibration(drawn, what, table([WHO, *numbers("Sure", "Right", "Answers")], rows, "Reliability"))
