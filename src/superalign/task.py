@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator
 
+from superalign.chat import Message, Messages
 from superalign.config import Component
 from superalign.errors import ConfigError, SealedGoldError
 from superalign.registry import Registry, chosen
@@ -25,32 +26,43 @@ PARTS = ("supervise", "transfer", "test")
 
 
 class Text(NamedTuple):
-    """What a model reads: a plain text, or a prompt with the response to it."""
+    """What a model reads: a plain text, or a prompt, or a whole conversation, with the response to it."""
 
-    prompt: str
+    prompt: str | Messages
     response: str | None = None
+
+    @property
+    def plain(self) -> str:
+        """All of it as one string, a turn a line."""
+        given = [self.prompt] if isinstance(self.prompt, str) else [turn.content for turn in self.prompt]
+        return "\n".join(part for part in (*given, self.response) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One point-wise item. Rows of one `group` (same question, same city) never cross parts."""
+    """One point-wise item. Rows of one `group` (same question, same city) never cross parts.
+
+    `messages` are the conversation that the response goes on from, where that is more than the prompt.
+    """
 
     id: str
     prompt: str
     response: str | None = None
     group: str = ""
     tags: Mapping[str, Tag] = field(default_factory=dict)
+    messages: Messages = ()
 
     def texts(self) -> tuple[Text, ...]:
         """Return the one text a model reads for this item."""
-        return (Text(self.prompt, self.response),)
+        return (Text(self.messages or self.prompt, self.response),)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One pair-wise item: gold says which of the two responses (0 or 1) is preferred.
 
-    `rewards` are what other aims than this task's make of the responses, in their order.
+    `rewards` are what other aims than this task's make of the responses, in their order. `messages` are the
+    conversation that the responses go on from, where that is more than the prompt.
     """
 
     id: str
@@ -59,12 +71,12 @@ class Comparison:
     group: str = ""
     tags: Mapping[str, Tag] = field(default_factory=dict)
     rewards: tuple[float, float] | None = None
+    messages: Messages = ()
 
     def texts(self) -> tuple[Text, ...]:
         """Return the two texts a model reads; without a prompt the responses are plain texts."""
-        if not self.prompt:
-            return tuple(Text(response) for response in self.responses)
-        return tuple(Text(self.prompt, response) for response in self.responses)
+        said = self.messages or self.prompt
+        return tuple(Text(said, response) if said else Text(response) for response in self.responses)
 
 
 Item = Example | Comparison
@@ -315,16 +327,27 @@ def _plain(item: Item, task: Task, label: int) -> dict[str, Any]:
 
 
 def _row(item: Item) -> list[Any]:
+    said = [list(turn) for turn in item.messages]
     if isinstance(item, Example):
-        return [item.id, item.prompt, item.response, item.group, dict(item.tags)]
-    rewards = [list(item.rewards)] if item.rewards else []
-    return [item.id, item.prompt, item.responses, item.group, dict(item.tags), *rewards]
+        return _short([item.id, item.prompt, item.response, item.group, dict(item.tags)], said)
+    rewards = list(item.rewards) if item.rewards else None
+    return _short([item.id, item.prompt, item.responses, item.group, dict(item.tags)], rewards, said)
+
+
+def _short(row: list[Any], *rest: Any) -> list[Any]:
+    """Return a row without the empty fields at its end, which most items have."""
+    last = max((place for place, one in enumerate(rest, 1) if one), default=0)
+    return [*row, *rest[:last]]
 
 
 def _example(row: list[Any]) -> Example:
-    return Example(*row)
+    return Example(row[0], row[1], row[2], row[3], row[4], _messages(row[5:]))
 
 
 def _comparison(row: list[Any]) -> Comparison:
-    rewards = (row[5][0], row[5][1]) if len(row) > 5 else None
-    return Comparison(row[0], row[1], (row[2][0], row[2][1]), row[3], row[4], rewards)
+    rewards = (row[5][0], row[5][1]) if len(row) > 5 and row[5] else None
+    return Comparison(row[0], row[1], (row[2][0], row[2][1]), row[3], row[4], rewards, _messages(row[6:]))
+
+
+def _messages(rest: list[Any]) -> Messages:
+    return tuple(Message(*turn) for turn in rest[0]) if rest else ()

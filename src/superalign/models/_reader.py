@@ -93,7 +93,7 @@ class Reader:
             end = self.tokenizer.eos_token_id
             if not templated and end is not None and ids[-1:] != [end]:
                 ids.append(end)
-            start = opening([ids, self.conversation(asked(text.prompt))])
+            start = opening([ids, self.conversation(_said(text))])
         return ids[:start] or [self._lone_id], ids[start:]
 
     @property
@@ -119,11 +119,12 @@ class Reader:
 
     def _string(self, text: Text, templated: bool) -> str:
         if not templated:
-            return clean("\n".join(part for part in text if part))
-        messages = [{"role": "user", "content": clean(text.prompt)}]
+            return clean(text.plain)
+        turns = [{"role": turn.role, "content": clean(turn.content)} for turn in _said(text)]
         if text.response is not None:
-            messages.append({"role": "assistant", "content": clean(text.response)})
-        return self._render(messages)
+            begun = turns.pop()["content"] if turns[-1]["role"] == "assistant" else ""
+            turns.append({"role": "assistant", "content": begun + clean(text.response)})
+        return self._render(turns)
 
     def _render(self, turns: list[dict[str, str]], **settings: bool) -> str:
         from jinja2 import TemplateError
@@ -160,6 +161,10 @@ class Reader:
         opening = int(ids[0] in known)
         added = self.tokenizer.num_special_tokens_to_add(pair=False) if special else opening
         return opening, added - opening
+
+
+def _said(text: Text) -> Messages:
+    return asked(text.prompt) if isinstance(text.prompt, str) else text.prompt
 
 
 def _first(*ids: int | None) -> int:

@@ -50,7 +50,7 @@ class Vader(Model):
         values = np.empty((len(texts), len(SCORES)), dtype=np.float32)
         words = []
         for index, text in enumerate(texts):
-            line = "\n".join(part for part in text if part)
+            line = text.plain
             scores = score(line)
             values[index] = [scores[name] for name in SCORES]
             words.append(len(line.split()))

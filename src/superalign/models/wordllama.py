@@ -48,7 +48,7 @@ class WordLlama(Model):
         values = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
         tokens: list[int] = []
         for start in range(0, len(texts), CHUNK):
-            lines = [clean("\n".join(part for part in text if part)) for text in texts[start : start + CHUNK]]
+            lines = [clean(text.plain) for text in texts[start : start + CHUNK]]
             for encoded in tokenizer.encode_batch(lines, add_special_tokens=False):
                 if encoded.ids:
                     values[len(tokens)] = vectors[encoded.ids].mean(0)
