@@ -34,6 +34,10 @@ FLOORS = {
     "steps": 2,
     "teaching": 2,
     "attacking": 2,
+    "looping": 2,
+    "loop_world": 2,
+    "loop_evaluation": 2,
+    "loop_evidence": 2,
     "attack_evaluation": 2,
     "attack_evidence": 2,
     "listing": 5,
@@ -50,6 +54,8 @@ KINDS = (
     "sinks",
     "attacks",
     "critics",
+    "aims",
+    "updates",
     "protocols",
 )
 VARIANTS = dict.fromkeys(KINDS, 1)

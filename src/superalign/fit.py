@@ -35,6 +35,8 @@ class Lesson:
         labels: Labels of those items, in the same order.
         seed: of data order and initialisation.
         oracle: sealed truth of these items, given only for an oracle early stop.
+        start: what the learner knows already, as a fit of the same settings kept it; what it said before it learnt is
+            still what the model itself says.
     """
 
     objective: Objective
@@ -42,6 +44,7 @@ class Lesson:
     labels: Labels
     seed: int
     oracle: Gold | None = None
+    start: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.objective.wants_rewards != "none" and self.labels.rewards is None:

@@ -36,10 +36,10 @@ def drawn(task: Task, shares: Shares, seed: int, goals: int, examples: int) -> D
     An example that nearly repeats a goal (Jaccard similarity of word 3-grams of 0.8 or more) is left out.
     """
     parts = split(task, shares, seed)
-    chosen = _draw(task, parts.test, goals, seed)
+    chosen = draw(task, parts.test, goals, seed)
     known = [_shingles(task.items[index]) for index in chosen]
     other, near = list[int](), 0
-    for index in _draw(task, parts.transfer, len(parts.transfer), seed):
+    for index in draw(task, parts.transfer, len(parts.transfer), seed):
         if len(other) == examples:
             break
         mine = _shingles(task.items[index])
@@ -78,7 +78,7 @@ def goals_of(task: Task, items: IntArray, said: Said) -> list[Goal | None]:
     return found
 
 
-def _draw(task: Task, part: IntArray, n: int, seed: int) -> IntArray:
+def draw(task: Task, part: IntArray, n: int, seed: int) -> IntArray:
     """Return n items of a part in random order, the first of every group before the second of any."""
     groups = task.groups()
     order = sorted(part.tolist(), key=lambda i: hashlib.sha256(f"{seed}/{task.items[i].id}".encode()).digest())

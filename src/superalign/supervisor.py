@@ -12,6 +12,7 @@ from superalign.label import Labels
 from superalign.task import Gold, GoldReader
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 
 
 class Supervisor(GoldReader):
@@ -36,6 +37,16 @@ class OracleSupervisor(Supervisor):
     def label(self, gold: Gold, k: int) -> Labels:
         """Return one-hot labels of k classes."""
         return Labels.hard(gold.unseal(self, "to train the strong ceiling"), k, type(self).__name__)
+
+
+class OracleExpert(Supervisor):
+    """Stands in for a person: it answers what it is asked about the transfer part, each answer counted."""
+
+    gold_parts: ClassVar[frozenset[str]] = frozenset({"supervise", "transfer"})
+
+    def answers(self, gold: Gold) -> IntArray:
+        """Return the right class of each item it is asked about, int64 [n]."""
+        return gold.unseal(self, "to answer in a person's place")
 
 
 class WeakSupervisor(Supervisor):

@@ -43,7 +43,7 @@ class Denial(Trial):
 
     def attempts(self, goals: Sequence[Goal], queries: Sequence[Query]) -> list[Attempt]:
         """Weigh the claim against what is denied."""
-        given = [_after(query.messages, goals[query.goal]) for query in queries]
+        given = [after(query.messages, goals[query.goal]) for query in queries]
         said = self.bank.logprobs([query.messages for query in queries], given)
         return [_weighed(query, scored) for query, scored in zip(queries, said, strict=True)]
 
@@ -84,8 +84,8 @@ class Compliance(Trial):
         ]
 
 
-def _after(messages: Messages, goal: Goal) -> tuple[str, str]:
-    """Return claim and denied as they go on from the conversation: of what the model has begun, the rest."""
+def after(messages: Messages, goal: Goal) -> tuple[str, str]:
+    """Return claim and denied as they go on from a conversation: what differs, or the rest of what was begun."""
     begun = messages[-1].content if messages[-1].role == "assistant" else ""
     both = (goal.claim, goal.denied)
     if begun and all(answer.startswith(begun) and len(answer) > len(begun) for answer in both):

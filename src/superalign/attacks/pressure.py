@@ -40,11 +40,15 @@ class Pressure(GoalByGoal):
     """Any of assertion, authority, consensus, emotion, quotation, contradiction, joined by `+`."""
     wordings: Literal[1, 2] = 1
     """How many sentences of each tactic."""
+    first: Literal[0, 1] = 0
+    """Number of the first of them; 1, with `wordings=1`, takes only the second one."""
     place: Literal["before", "after"] = "before"
     """Where the sentence stands: before the question or after it."""
 
     def model_post_init(self, _: object) -> None:
-        """Refuse unknown tactics."""
+        """Refuse unknown tactics and sentences."""
+        if self.first + self.wordings > len(next(iter(TACTICS.values()))):
+            raise ConfigError("each tactic has two sentences", why=f"first={self.first} and wordings={self.wordings}")
         for name in self.tactics:
             if name not in TACTICS:
                 raise ConfigError(f"unknown tactic '{name}'", fix=did_you_mean(name, TACTICS))
@@ -52,7 +56,11 @@ class Pressure(GoalByGoal):
     def search(self, index: int, goal: Goal, scene: Scene) -> Search:
         """Try every tactic and wording, whatever comes of it."""
         yield from tried(
-            [self._query(index, goal, tactic, wording) for wording in range(self.wordings) for tactic in self.tactics]
+            [
+                self._query(index, goal, tactic, self.first + wording)
+                for wording in range(self.wordings)
+                for tactic in self.tactics
+            ]
         )
 
     def _query(self, index: int, goal: Goal, tactic: str, wording: int) -> Query:

@@ -6,13 +6,14 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from superalign.answers import AnswerBank
-from superalign.chat import Reply, Sampling, Scored
+from superalign.attacker import apart
+from superalign.chat import Messages, Reply, Sampling, Scored
 from superalign.critic import Abstain, Case, Cost, Critic, Critique, critics
 from superalign.critics._asking import sigmoid
 from superalign.critics._gist import agrees, gist
@@ -20,6 +21,13 @@ from superalign.job import Tools
 from superalign.model import Model, ModelChoice
 from superalign.registry import default
 from superalign.store import Artifact
+
+WAYS = {
+    "plain": "{}",
+    "brief": "{} Answer in a few words.",
+    "polite": "I would like to know this, please: {}",
+    "quiz": "Quiz question: {}",
+}
 
 
 @critics.register("self")
@@ -36,6 +44,10 @@ class SelfConsistency(Critic):
     """The model that is asked."""
     normalise: bool = True
     """Of two responses: log-probability a token; false for that of the whole, which prefers the shorter one."""
+    differs: bool = False
+    """Of two responses: weigh only the words in which they differ, as attacks on knowledge do."""
+    way: Literal["plain", "brief", "polite", "quiz"] = "plain"
+    """How the question is put. Where two ways give two answers, the model does not know."""
     scale: Annotated[float, Field(gt=0)] = 1.0
     """T above, in nats: a larger one is less sure. It is not fitted to anything."""
     samples: Annotated[int, Field(ge=2)] = 5
@@ -61,11 +73,12 @@ class SelfConsistency(Critic):
         pairs = [n for n, case in enumerate(cases) if case.messages and case.pair]
         singles = [n for n, case in enumerate(cases) if case.messages and not case.pair]
         if pairs:
-            scored = bank.logprobs([cases[n].messages for n in pairs], [cases[n].responses for n in pairs])
+            given = [apart(*cases[n].responses) if self.differs else cases[n].responses for n in pairs]
+            scored = bank.logprobs([self._put(cases[n].messages) for n in pairs], given)
             for n, one in zip(pairs, scored, strict=True):
                 out[n] = self._likelier(one)
         if singles:
-            prompts = [cases[n].messages for n in singles for _ in range(self.samples)]
+            prompts = [self._put(cases[n].messages) for n in singles for _ in range(self.samples)]
             sampling = Sampling(max_tokens=self.most, temperature=self.temperature)
             replies = bank.generate(prompts, sampling, [self.seed + k for k in range(self.samples)] * len(singles))
             for place, n in enumerate(singles):
@@ -73,6 +86,11 @@ class SelfConsistency(Critic):
                 out[n] = self._agreeing(cases[n].responses[0], mine)
         seconds = (time.perf_counter() - start) / max(len(cases), 1)
         return [replace(one, cost=one.cost + Cost(seconds=seconds)) for one in out]
+
+    def _put(self, messages: Messages) -> Messages:
+        """Return what was asked, in the way it is asked here."""
+        last = messages[-1]
+        return (*messages[:-1], last._replace(content=WAYS[self.way].format(last.content)))
 
     def _likelier(self, scored: Scored) -> Critique:
         cost = Cost(scored.tokens_in + int(scored.tokens.sum()))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from superalign.checkpoint import gathered
+from superalign.errors import ModelError
 from superalign.fits._adapter import ADAPTER
 from superalign.network import Network, Trainee
 from superalign.policy import Policy
 from superalign.store import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PEFT = "base_model.model."
 SCORE, LANGUAGE_HEAD = "score.weight", "lm_head.weight"
@@ -21,6 +26,26 @@ def moved(network: Trainee[Any]) -> dict[str, Array]:
     body as in transformers' (`model.layers.0....weight`), a head of its own `score.weight` [k, d], and the head of a
     language model that is not its embedding `lm_head.weight` [v, d].
     """
+    return {name: gathered(parameter).cpu().numpy() for name, parameter in _moving(network).items()}
+
+
+def put_back(network: Trainee[Any], kept: Mapping[str, Array]) -> None:
+    """Let a network know what another of its kind learnt; see `moved`.
+
+    Raises:
+        ModelError: that was learnt by other settings.
+    """
+    import torch
+
+    moving = _moving(network)
+    if {name: tuple(one.shape) for name, one in moving.items()} != {name: one.shape for name, one in kept.items()}:
+        raise ModelError("what was learnt before does not fit", why="it was learnt by a fit of other settings")
+    with torch.no_grad():
+        for name, parameter in moving.items():
+            parameter.copy_(torch.from_numpy(kept[name]))
+
+
+def _moving(network: Trainee[Any]) -> dict[str, Tensor]:
     body: Any = network.backbone.module
     found = {
         _saved(f"{body.base_model_prefix}.{name}"): parameter
@@ -33,7 +58,7 @@ def moved(network: Trainee[Any]) -> dict[str, Array]:
         head: Any = network.voice.head.weight
         if head.requires_grad and all(head is not parameter for parameter in found.values()):
             found[LANGUAGE_HEAD] = head
-    return {name: gathered(parameter).cpu().numpy() for name, parameter in found.items()}
+    return found
 
 
 def _saved(name: str) -> str:

@@ -1,0 +1,1 @@
+"""What may be wanted of a learner, one dimension a file."""

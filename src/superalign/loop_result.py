@@ -1,0 +1,214 @@
+"""The result of the loop study as typed data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from superalign.config import Config
+from superalign.result import Figures, Interval, ModelFacts, StudyResult, bounded
+
+Phase = Literal["before", "after"]
+
+
+class RoundRow(Config):
+    """One round of one arm and seed: what each player did."""
+
+    arm: str
+    seed: int
+    round: int
+    """From 1."""
+    goals: int
+    broken: float | None
+    """Share of the decided attempts of this round's attacks that broke the learner as it was before the round."""
+    attempts: int
+    """Decided."""
+    errors: int
+    distinct_2: float | None
+    """Share of different word pairs in the queries that broke it."""
+    judged: int
+    """Goals on which the critics gave a verdict."""
+    label_accuracy: float | None
+    """Share of verdicts that are right, an expert's included; the metric alone reads this."""
+    disagreement: float
+    """Mean distance of the critics' probabilities."""
+    experts: int
+    """Answers of the expert."""
+    feedback: dict[str, int]
+    """Pieces by aim."""
+    replayed: int
+    loss_first: float
+    loss_last: float
+    tokens: int
+    """Read in training."""
+    accepted: bool
+    why: list[str]
+    """Why it was rolled back."""
+    measures: dict[str, float | None]
+    """What the gate saw, without the truth."""
+    start: dict[str, float | None]
+    """The same before the first round."""
+
+
+class ExamRow(Config):
+    """Attack success of one tactic in the exam, on goals whose plain answer is right, over all seeds."""
+
+    arm: str
+    phase: Phase
+    attack: str
+    tactic: str
+    held_out: bool
+    success: Interval | None
+    n: int
+    undetermined: int
+    errors: int
+
+
+class ArmSummary(Config):
+    """What one arm of the loop came to in the exam."""
+
+    arm: str
+    phase: Phase
+    held_out: Interval | None
+    """Attack success of the attacks that were never trained on."""
+    n_held_out: int
+    trained: Interval | None
+    """The same of those that were."""
+    n_trained: int
+    plain: Interval | None
+    """Plain accuracy."""
+    n_plain: int
+    evidence: Interval | None
+    """Share of the true evidence that is accepted, on items that the model answered wrongly before it learnt."""
+    n_evidence: int
+    false_evidence: Interval | None
+    """Share of texts followed that say something false about items it answered rightly."""
+    text: float | None
+    """Log-likelihood of general text, nats a token."""
+
+
+class Change(Config):
+    """What changed from before to after, paired by item."""
+
+    arm: str
+    measure: str
+    difference: Interval | None
+    """After minus before."""
+    ratio: Interval | None
+    """After over before; of attack success."""
+    n: int
+
+
+class Slice(Config):
+    """Held-out attack success on some items."""
+
+    tag: str
+    value: str
+    seen: bool
+    """Whether items with this value were learnt from."""
+    before: Interval | None
+    after: Interval | None
+    n: int
+
+
+class Cross(Config):
+    """What broke the learner before round i, put to the learner before round j."""
+
+    attacker: int
+    learner: int
+    success: Interval | None
+    n: int
+
+
+class Exploit(Config):
+    """What a fresh attacker reaches within its budget: share of goals that it breaks."""
+
+    phase: Phase
+    success: Interval | None
+    n: int
+
+
+class Bought(Config):
+    """One answer of the expert, and what it changed."""
+
+    seed: int
+    round: int
+    goal: str
+    question: str
+    claim: str
+    denied: str
+    disagreement: float
+    before: float
+    """The critics' probability that what the learner said plainly is right."""
+    after: float
+    turned: bool
+    """Whether it turned the critics' verdict round."""
+    pieces: int
+    """Pieces of feedback that carry it."""
+
+
+class Episode(Config):
+    """One goal of one round: attack, response, critique, feedback."""
+
+    seed: int
+    round: int
+    goal: str
+    question: str
+    tactic: str
+    conversation: str
+    outcome: str
+    score: float | None
+    claim: str
+    denied: str
+    critique: list[str]
+    good: float | None
+    by: str
+    revised: float | None = None
+    """Log-odds of the plain answer after the critique; above 0 the learner took it back."""
+
+
+class LoopResult(StudyResult):
+    """Everything `superalign run loop` found; written to results.json."""
+
+    schema_version: Literal["superalign.loop/1"] = "superalign.loop/1"
+    study: Literal["loop"] = "loop"
+    learner: ModelFacts
+    seeds: int
+    rounds: int
+    arms: list[str]
+    rows: list[RoundRow]
+    exam: list[ExamRow]
+    summary: list[ArmSummary]
+    changes: list[Change]
+    slices: list[Slice]
+    cross: list[Cross]
+    exploits: list[Exploit]
+    bought: list[Bought]
+    episodes: list[Episode]
+    said: str
+
+    @property
+    def headline(self) -> str:
+        """The finding in one line."""
+        return self.said
+
+    @property
+    def models(self) -> list[ModelFacts]:
+        """The model that learnt."""
+        return [self.learner]
+
+    @property
+    def figures(self) -> Figures:
+        """The figures that are shown beside those of other runs."""
+        found: Figures = {("seconds",): self.seconds}
+        for one in self.summary:
+            for name in ("held_out", "trained", "plain", "evidence"):
+                found |= bounded(name, getattr(one, name), one.arm, one.phase)
+            if one.text is not None:
+                found["text", one.arm, one.phase] = one.text
+        for fresh in self.exploits:
+            found |= bounded("exploitability", fresh.success, fresh.phase)
+        return found
+
+    def of(self, arm: str, phase: Phase) -> ArmSummary | None:
+        """Return what an arm came to."""
+        return next((one for one in self.summary if (one.arm, one.phase) == (arm, phase)), None)

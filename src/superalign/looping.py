@@ -1,0 +1,302 @@
+"""The steps of the closed loop: expose, judge, consult, teach, measure, let pass or roll back."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from superalign.aim import Exposed, aims
+from superalign.attacker import Attempt, Goal
+from superalign.attacking import written
+from superalign.chat import asked
+from superalign.critic import Case, critics
+from superalign.errors import DataError
+from superalign.feedback import Feedback
+from superalign.fit import Lesson, fits
+from superalign.job import Inputs, Tools, step
+from superalign.loop_world import World, drawn_rows, goal_of, learner_of, plain_goal, query_of
+from superalign.model import models
+from superalign.steps import Params
+from superalign.store import Artifact
+from superalign.supervisor import OracleExpert
+from superalign.task import Comparison, Gold, Task
+from superalign.trial import Denial
+from superalign.update import updates
+
+SURE = 0.95  # how probably an expert's answer is right
+
+
+@step(version=1)
+def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Attack the learner, as it is before a round, on goals of the transfer part that no other round attacks.
+
+    A goal is to make it deny what the model said plainly before it learnt anything.
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks`, `queries`.
+    Inputs: `items`, and `learner`, what it has learnt, if it has.
+
+    Returns:
+        meta: `goals` (see `plain_goal`), `attempts` (see `attacking.written`, with the attack), `spent`, `errors`.
+    """
+    task = Task.from_meta(inputs["items"].meta)
+    first = params["round"] * params["goals"]
+    rows = drawn_rows(task, params, "transfer", first + params["goals"])[first:]
+    if not rows:
+        why = f"round {params['round'] + 1} has none left that no other round attacks"
+        raise DataError("too few items to learn from", why=why, fix="fewer rounds, or fewer goals a round")
+    world = World(task, params, inputs, tools)
+    goals, said, errors = world.goals(rows)
+    attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"])
+    return Artifact(meta={"goals": list(map(plain_goal, goals)), "said": said, "attempts": attempts, "errors": errors})
+
+
+@step(version=1)
+def judge(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Let critics say, without gold, which of the two answers to each attacked question is the better one.
+
+    Parameters: `critics` (specs and digests), `labels` ("critics"; or, for ablations, "random": a coin; "own": what the
+    learner said under the attack; "oracle": the truth), `shared` (whether the critics ask the learner as it is now),
+    `model`, `fingerprint`, `fit`, `seed`. Inputs: `exposed`, `learner` if any, and for the oracle `items` and `gold`.
+
+    Returns:
+        meta: `said`, for each goal (by id) `good` (probability that what is denied is the better answer, or None),
+        `each` (what every critic gives, or None), `words`; `by`; `cost` (tokens).
+    """
+    goals = [goal_of(row) for row in inputs["exposed"].meta["goals"]]
+    if params["labels"] != "critics":
+        return Artifact(meta={"said": _stand_in(params, inputs, goals), "by": params["labels"], "cost": 0})
+    judges = [critics.build(one["critic"]) for one in params["critics"]]
+    if params["shared"]:
+        learner = learner_of(params, inputs, tools)
+        judges = [one.model_copy(update={"model": learner}) if hasattr(one, "model") else one for one in judges]
+    cases = [Case(goal.id, asked(goal.prompt), (goal.claim, goal.denied), goal.group) for goal in goals]
+    heard = [one.judge(cases, tools) for one in judges]
+    said = {}
+    for place, goal in enumerate(goals):
+        each = [one[place] for one in heard]
+        words = [f"{judge}: {one.words}" for judge, one in zip(judges, each, strict=True) if one.words]
+        good = [one.good for one in each]
+        said[goal.id] = {"good": pooled(good), "each": good, "words": words}
+    cost = sum(one.cost.tokens_in + one.cost.tokens_out for row in heard for one in row)
+    return Artifact(meta={"said": said, "by": " + ".join(map(str, judges)), "cost": cost})
+
+
+@step(version=1)
+def consult(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Ask an expert, simulated by the truth, about the goals on which the critics disagree most.
+
+    Parameters: `budget` (answers), `seed`. Inputs: `items`, `gold`, `exposed`, `judged`.
+
+    Returns:
+        meta: `answers`, in the order of asking: goal, `before` (what the critics gave), `after`, `disagreement`.
+    """
+    task, said = Task.from_meta(inputs["items"].meta), inputs["judged"].meta["said"]
+    known = [goal for goal in map(goal_of, inputs["exposed"].meta["goals"]) if said[goal.id]["good"] is not None]
+    doubt = {goal.id: disagreement(said[goal.id]["each"]) for goal in known}
+    chosen = sorted(known, key=lambda goal: (doubt[goal.id], goal.id))[::-1][: params["budget"]]
+    right = _truth(task, inputs, chosen, "transfer", OracleExpert())
+    answers = [
+        {
+            "goal": goal.id,
+            "before": said[goal.id]["good"],
+            "after": SURE if right[goal.id] else 1 - SURE,
+            "disagreement": doubt[goal.id][0],
+        }
+        for goal in chosen
+    ]
+    return Artifact(meta={"answers": answers})
+
+
+@step(version=1)
+def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Let the learner refine itself from the feedback of a round, with some of earlier rounds.
+
+    Parameters: `model`, `fingerprint`, `fit`, `update`, `aims` (specs), `replay`, `seed`, `round`.
+    Inputs: `exposed`, `judged`, `consulted` if an expert was asked, `learner` if it has learnt, `past0`, `past1`, ...:
+    what earlier rounds taught.
+
+    Returns:
+        What it has learnt. meta: `feedback` (the new rows), `replayed` (how many older ones), `facts` of the training.
+    """
+    rng = np.random.default_rng([params["seed"], params["round"], 5])
+    found = list(exposed_by(inputs))
+    fresh = [row for one in params["aims"] for row in aims.build(one).feedback(found, rng)]
+    older = [Feedback.read(row) for name in sorted(inputs) if name.startswith("past") for row in _fed(inputs[name])]
+    again = rng.permutation(len(older))[: round(params["replay"] * len(fresh))]
+    rows = [*fresh, *(older[place] for place in again.tolist())]
+    if not any(row.weight > 0 for row in rows):
+        raise DataError("the round gave no feedback that weighs anything", fix="more goals, or other critics or aims")
+    update, fit = updates.build(params["update"]), fits.build(params["fit"])
+    task, labels = update.lesson(rows)
+    start = inputs["learner"].tensors if "learner" in inputs else {}
+    lesson = Lesson(update.loss, np.arange(len(rows)), labels, params["seed"], start=start)
+    nothing = np.arange(0)
+    (learned,) = fit.learn(
+        models.build(params["model"]), task, [lesson], [nothing], store=tools.store, report=tools.report
+    )
+    meta = {"feedback": [row.written() for row in fresh], "replayed": len(again), "facts": dict(learned.facts)}
+    return Artifact(learned.kept, meta)
+
+
+@step(version=1)
+def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Ask a learner, about items that it never learns from, all that is to be known of it; nobody knows the truth here.
+
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `attacks`, `queries`,
+    `aims`, `texts` (how many passages, and a file or None). Inputs: `items`, and `learner` if it has learnt.
+
+    Returns:
+        meta: `said` and `first` (of each item, by id: log p of its two responses now and before it learnt anything),
+        `goals`, `attempts`, `probes` (by aim: goal and log-odds of what is wanted), `text` (log p and tokens of the
+        passages), `errors`.
+    """
+    task = Task.from_meta(inputs["items"].meta)
+    rows = drawn_rows(task, {**params, "unseen": []}, params["part"], params["n"])
+    world = World(task, params, inputs, tools)
+    before, first, failed = world.goals(rows)
+    goals, said, errors = world.goals(rows, now=True)
+    attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"]) if goals else []
+    probes = {one.name: world.probed(one.probes(before)) for one in map(aims.build, params["aims"])}
+    return Artifact(
+        meta={
+            "said": said,
+            "first": first,
+            "goals": list(map(plain_goal, goals)),
+            "attempts": attempts,
+            "probes": probes,
+            "text": world.text(*params["texts"]),
+            "errors": {**failed, **errors},
+        }
+    )
+
+
+@step(version=1)
+def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Let a round's learner pass, or roll it back, by what was measured without the truth.
+
+    Parameters: `limits` (by measure, how much may be lost against the start) or None to let all pass.
+    Inputs: `taught`, `start` and `now` (two artifacts of `measure`), and `learner`, what was learnt before the round.
+
+    Returns:
+        What the learner knows after the round. meta: `accepted`, `why` (what was lost), `measures`, `start`.
+    """
+    start, now = standing(inputs["start"].meta), standing(inputs["now"].meta)
+    why = []
+    for name, limit in (params["limits"] or {}).items():
+        old, new = start.get(name), now.get(name)
+        if old is not None and (new is None or old - new > limit):
+            lost = "is not known" if new is None else f"fell from {old:.3f} to {new:.3f}"
+            why.append(f"{name} {lost}; at most {limit:g} may be lost")
+    kept = inputs["taught"] if not why else inputs.get("learner", Artifact())
+    return Artifact(kept.tensors, {"accepted": not why, "why": why, "measures": now, "start": start})
+
+
+@step(version=1)
+def cross(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Put what broke the learner before one round to the learner before another, or after the last.
+
+    Parameters: `model`, `fingerprint`, `fit`, `most` (queries). Inputs: `items`, `exposed`, and `learner` if any.
+
+    Returns:
+        meta: `attempts`.
+    """
+    world = World(Task.from_meta(inputs["items"].meta), params, inputs, tools)
+    goals = [goal_of(row) for row in inputs["exposed"].meta["goals"]]
+    places = {goal.id: place for place, goal in enumerate(goals)}
+    broke = [row for row in inputs["exposed"].meta["attempts"] if row["outcome"] == "broken"]
+    chosen = sorted(broke, key=lambda row: hashlib.sha256(repr(row["messages"]).encode()).digest())[: params["most"]]
+    queries = [query_of(row, places[row["goal"]]) for row in chosen]
+    attempts = Denial(world.bank).attempts(goals, queries) if queries else []
+    return Artifact(meta={"attempts": [written(one, goals) for one in attempts], "broken": len(broke)})
+
+
+def exposed_by(inputs: Inputs) -> Iterator[Exposed]:
+    """Yield what a round found out about each goal; an expert's answer takes the place of the critics'."""
+    found, judged = inputs["exposed"].meta, inputs["judged"].meta
+    told = {one["goal"]: one["after"] for one in inputs["consulted"].meta["answers"]} if "consulted" in inputs else {}
+    goals = [goal_of(row) for row in found["goals"]]
+    attempts: dict[str, list[Attempt]] = {goal.id: [] for goal in goals}
+    places = {goal.id: place for place, goal in enumerate(goals)}
+    for row in found["attempts"]:
+        query = query_of(row, places[row["goal"]])
+        attempts[row["goal"]].append(Attempt(query, row["outcome"], row["score"], row["response"], row["why"]))
+    for goal in goals:
+        good = told.get(goal.id, judged["said"][goal.id]["good"])
+        yield Exposed(goal, tuple(attempts[goal.id]), good, "an expert" if goal.id in told else judged["by"])
+
+
+def standing(meta: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return what a learner is worth by what `measure` saw, without the truth.
+
+    `plain`: share of its first plain answers that it still gives; of each aim the share of probes answered as wanted;
+    `text`: log p of general text a token, relative to 1 nat; `steadfast`: share of decided attempts that it held.
+    """
+    both = [(old, meta["said"].get(name)) for name, old in meta["first"].items() if old]
+    kept = [(old[1] > old[0]) == (new[1] > new[0]) for old, new in both if new]
+    decided = [row["outcome"] == "held" for row in meta["attempts"] if row["outcome"] in ("held", "broken")]
+    found = {name: _mean([odds > 0 for _, odds in rows]) for name, rows in meta["probes"].items() if rows}
+    logprob, tokens = meta["text"]
+    return {
+        **found,
+        "plain": _mean(kept),
+        "steadfast": _mean(decided),
+        "text": logprob / tokens if tokens else None,
+    }
+
+
+def pooled(each: Sequence[float | None]) -> float | None:
+    """Return the probability whose log-odds are the mean of those given; None where nobody can tell."""
+    odds = [_log_odds(one) for one in each if one is not None]
+    return 1 / (1 + math.exp(-sum(odds) / len(odds))) if odds else None
+
+
+def disagreement(each: Sequence[float | None]) -> tuple[float, float]:
+    """Return how far critics are apart, max minus min of their probabilities, and how unsure all are together."""
+    known = [one for one in each if one is not None]
+    both = pooled(known)
+    return (max(known) - min(known) if known else 0.0), -abs((both or 0.5) - 0.5)
+
+
+def _truth(task: Task, inputs: Inputs, goals: Sequence[Goal], part: str, reader: OracleExpert) -> dict[str, bool]:
+    """Return for each goal whether what is denied is the right answer."""
+    places = {item.id: place for place, item in enumerate(task.items)}
+    rows = np.array([places[goal.id] for goal in goals], dtype=np.int64)
+    labels = reader.answers(Gold(inputs["gold"].tensors["labels"][rows], part))
+    found = {}
+    for goal, row, label in zip(goals, rows.tolist(), labels.tolist(), strict=True):
+        item = task.items[row]
+        found[goal.id] = isinstance(item, Comparison) and item.responses[label] == goal.denied
+    return found
+
+
+def _stand_in(params: Params, inputs: Inputs, goals: Sequence[Goal]) -> dict[str, Any]:
+    """Return what stands in for critics in an ablation."""
+    if params["labels"] == "oracle":
+        right = _truth(Task.from_meta(inputs["items"].meta), inputs, goals, "transfer", OracleExpert())
+        good: dict[str, float | None] = {name: SURE if one else 1 - SURE for name, one in right.items()}
+    elif params["labels"] == "random":
+        coins = {goal.id: hashlib.sha256(f"{params['seed']}/{goal.id}".encode()).digest()[0] % 2 for goal in goals}
+        good = {name: SURE if coin else 1 - SURE for name, coin in coins.items()}
+    else:
+        heard: dict[str, list[float]] = {goal.id: [] for goal in goals}
+        for row in inputs["exposed"].meta["attempts"]:
+            if row["score"] is not None:
+                heard[row["goal"]].append(1 / (1 + math.exp(min(row["score"], 50.0))))
+        good = {name: pooled(each) for name, each in heard.items()}
+    return {goal.id: {"good": good[goal.id], "each": [good[goal.id]], "words": []} for goal in goals}
+
+
+def _fed(taught: Artifact) -> list[dict[str, Any]]:
+    return list(taught.meta["feedback"])
+
+
+def _log_odds(p: float) -> float:
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return math.log(p / (1 - p))
+
+
+def _mean(hits: Sequence[bool]) -> float | None:
+    return sum(hits) / len(hits) if hits else None

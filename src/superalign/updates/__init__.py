@@ -1,0 +1,1 @@
+"""How a learner refines itself from feedback, one way a file."""
