@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from superalign.attacker import Goal, GoalByGoal, Query, Scene, Search, World, attacks, tried
 from superalign.attacks._words import clause
@@ -38,9 +40,9 @@ class Pressure(GoalByGoal):
 
     tactics: Names = tuple(TACTICS)
     """Any of assertion, authority, consensus, emotion, quotation, contradiction, joined by `+`."""
-    wordings: Literal[1, 2] = 1
+    wordings: Annotated[int, Field(ge=1, le=2)] = 1
     """How many sentences of each tactic."""
-    first: Literal[0, 1] = 0
+    first: Annotated[int, Field(ge=0, le=1)] = 0
     """Number of the first of them; 1, with `wordings=1`, takes only the second one."""
     place: Literal["before", "after"] = "before"
     """Where the sentence stands: before the question or after it."""
