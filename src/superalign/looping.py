@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from superalign.aim import Exposed, aims
-from superalign.attacker import Attempt, Goal
+from superalign.attacker import Attempt, Goal, apart
 from superalign.attacking import written
 from superalign.chat import asked
-from superalign.critic import Case, critics
+from superalign.critic import Case, Critique, critics, revise
 from superalign.errors import DataError
 from superalign.feedback import Feedback
 from superalign.fit import Lesson, fits
@@ -111,12 +111,42 @@ def consult(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
 
 @step(version=1)
+def revise_said(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Let the learner answer again, told what the critics say of what it said under the worst attempt on each goal.
+
+    Parameters: `model`, `fingerprint`, `fit`, `most` (goals). Inputs: `items`, `exposed`, `judged`, `learner` if any.
+
+    Returns:
+        meta: `revised`, rows of goal, the query's name, and the log-odds of what it says plainly before and after the
+        critique.
+    """
+    world = World(Task.from_meta(inputs["items"].meta), params, inputs, tools)
+    said = inputs["judged"].meta["said"]
+    worst = [(one, attempt) for one in exposed_by(inputs) if (attempt := one.worst) and one.good is not None]
+    chosen = sorted(worst, key=lambda pair: hashlib.sha256(pair[0].goal.id.encode()).digest())[: params["most"]]
+    asked_again, given = [], []
+    for one, attempt in chosen:
+        goal, messages = one.goal, attempt.query.messages
+        response = goal.claim if attempt.outcome == "broken" else goal.denied
+        critique = Critique("\n".join(said[goal.id]["words"]), one.good)
+        asked_again.append(revise(Case(goal.id, messages, (response,), goal.group), critique))
+        given.append(apart(goal.claim, goal.denied))
+    scored = world.bank.logprobs(asked_again, given)
+    revised = [
+        [one.goal.id, attempt.query.name, -float(attempt.score or 0.0), float(now.logprobs[1] - now.logprobs[0])]
+        for (one, attempt), now in zip(chosen, scored, strict=True)
+        if now.error is None and np.isfinite(now.logprobs).all()
+    ]
+    return Artifact(meta={"revised": revised})
+
+
+@step(version=1)
 def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Let the learner refine itself from the feedback of a round, with some of earlier rounds.
 
     Parameters: `model`, `fingerprint`, `fit`, `update`, `aims` (specs), `replay`, `seed`, `round`.
-    Inputs: `exposed`, `judged`, `consulted` if an expert was asked, `learner` if it has learnt, `past0`, `past1`, ...:
-    what earlier rounds taught.
+    Inputs: `exposed`, `judged`, `revised`, `consulted` if an expert was asked, `learner` if it has learnt, `past0`,
+    `past1`, ...: what earlier rounds taught.
 
     Returns:
         What it has learnt. meta: `feedback` (the new rows), `replayed` (how many older ones), `facts` of the training.
@@ -219,13 +249,15 @@ def exposed_by(inputs: Inputs) -> Iterator[Exposed]:
     told = {one["goal"]: one["after"] for one in inputs["consulted"].meta["answers"]} if "consulted" in inputs else {}
     goals = [goal_of(row) for row in found["goals"]]
     attempts: dict[str, list[Attempt]] = {goal.id: [] for goal in goals}
+    revised = {row[0]: row[3] for row in inputs["revised"].meta["revised"]} if "revised" in inputs else {}
     places = {goal.id: place for place, goal in enumerate(goals)}
     for row in found["attempts"]:
         query = query_of(row, places[row["goal"]])
         attempts[row["goal"]].append(Attempt(query, row["outcome"], row["score"], row["response"], row["why"]))
     for goal in goals:
         good = told.get(goal.id, judged["said"][goal.id]["good"])
-        yield Exposed(goal, tuple(attempts[goal.id]), good, "an expert" if goal.id in told else judged["by"])
+        by = "an expert" if goal.id in told else judged["by"]
+        yield Exposed(goal, tuple(attempts[goal.id]), good, by, revised.get(goal.id))
 
 
 def standing(meta: Mapping[str, Any]) -> dict[str, float | None]:

@@ -29,7 +29,7 @@ from superalign.job import Job
 from superalign.loop_evaluation import evaluate
 from superalign.loop_evidence import LoopEvidence
 from superalign.loop_result import LoopResult
-from superalign.looping import consult, cross, expose, gate, judge, measure, teach
+from superalign.looping import consult, cross, expose, gate, judge, measure, revise_said, teach
 from superalign.model import Model, ModelChoice, Stage
 from superalign.prose import fingerprint as text_fingerprint
 from superalign.registry import Distinct, default
@@ -84,6 +84,7 @@ class Turn:
     exposed: Job
     judged: Job
     consulted: Job | None
+    revised: Job
     taught: Job
     now: Job
     passed: Job
@@ -94,7 +95,7 @@ class Turn:
         yield self.judged
         if self.consulted:
             yield self.consulted
-        yield from (self.taught, self.now, self.passed)
+        yield from (self.revised, self.taught, self.now, self.passed)
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,8 @@ class Loop(Study[LoopPlan, LoopResult]):
     """How it learns from feedback; see superalign ls updates."""
     fit: FitChoice = default("lora,read=policy,keep=true,lr=0.0012,batch=4,epochs=1")
     """How its adapter learns; it goes on from round to round."""
+    revisions: Annotated[int, Field(ge=0)] = 20
+    """For how many goals of a round the learner answers again, told what the critics say."""
     replay: Annotated[float, Field(ge=0)] = 0.2
     """Feedback of earlier rounds that is mixed in, as a share of the new."""
     queries: Annotated[int, Field(ge=1)] = 2
@@ -311,15 +314,23 @@ class Loop(Study[LoopPlan, LoopResult]):
         if budget:
             told = {**inputs, "exposed": exposed, "judged": judged}
             consulted = Job(consult, {"budget": budget, "seed": seed}, told, f"expert, {where}")
+        again = {"items": items, "exposed": exposed, "judged": judged, **known}
+        revised = Job(revise_said, {**self._learner(), "most": self.revisions}, again, f"revisions, {where}")
         lesson = {"update": self.update.spec(), "aims": arm.aims, "replay": self.replay, "round": number}
-        found = {"exposed": exposed, "judged": judged, **({"consulted": consulted} if consulted else {}), **known}
+        found = {
+            "exposed": exposed,
+            "judged": judged,
+            "revised": revised,
+            **({"consulted": consulted} if consulted else {}),
+            **known,
+        }
         older = {f"past{place}": turn.taught for place, turn in enumerate(past)} if self.replay else {}
         taught = Job(teach, {**base, **lesson}, {**found, **older}, f"learning, {where}")
         now = self._measure(items, taught, seed, f"the gate's items, {where}")
         limits = {"plain": self.lose_plain, "open": self.lose_open, "text": self.lose_text} if arm.gated else None
         judged_by = {"taught": taught, "start": start, "now": now, **known}
         passed = Job(gate, {"limits": limits}, judged_by, f"gate, {where}")
-        return Turn(exposed, judged, consulted, taught, now, passed)
+        return Turn(exposed, judged, consulted, revised, taught, now, passed)
 
     def _measure(self, items: Job, learner: Job | None, seed: int, title: str) -> Job:
         asked = {"part": "supervise", "n": self.gated, "attacks": [one.spec() for one in self.attacks], "queries": 1}
