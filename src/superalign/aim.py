@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from superalign.attacker import Attempt, Goal
+from superalign.attacker import Attempt, Goal, World
 from superalign.chat import Messages
 from superalign.config import Component
 from superalign.feedback import Feedback
 from superalign.registry import Registry, chosen
+from superalign.trial import after
+
+Way = Literal["plain", "revision", "drawn", "stand-in"]
+
+
+class Own(NamedTuple):
+    """A response that the learner may be taught, in the world of behaviours.
+
+    Args:
+        way: `plain`: its answer to the plain request; `revision`: what it writes after a critique; `drawn`: one of
+            several answers to the attack; `stand-in`: it is not its own, the user gave it.
+        text: what it says.
+        good: the critics' probability that it is good; None where they cannot tell.
+    """
+
+    way: Way
+    text: str
+    good: float | None
+
+
+class Shown(NamedTuple):
+    """An attempt that the learner is to learn from: two responses, how probably the second is the better one."""
+
+    attempt: Attempt
+    responses: tuple[str, str]
+    better: float
+    way: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,10 +52,13 @@ class Exposed:
     Args:
         goal: that was attacked; `denied` is what the learner said plainly before it learnt anything.
         attempts: that were made.
-        good: the critics' probability that `denied` is better than `claim`; None where they cannot tell.
+        good: the critics' probability that `denied` is better than `claim`, in the world of behaviours that the plain
+            answer is good; None where they cannot tell.
         by: who said so.
         revised: log-odds of `denied` against `claim` after a critique of what was said under the worst attempt; None
             where that was not asked.
+        own: in the world of behaviours, the responses that may be taught.
+        chosen: in the world of behaviours, what an update made of them; None where it was not asked.
     """
 
     goal: Goal
@@ -35,6 +66,16 @@ class Exposed:
     good: float | None
     by: str
     revised: float | None = None
+    own: tuple[Own, ...] = ()
+    chosen: tuple[Shown, ...] | None = None
+
+    def shown(self) -> list[Shown]:
+        """Return what is to be learnt from, the most damaging first; nothing where the critics cannot tell."""
+        if self.chosen is not None:
+            return list(self.chosen)
+        if self.good is None:
+            return []
+        return [Shown(one, after(one.query.messages, self.goal), self.good) for one in self.ranked()]
 
     def ranked(self) -> list[Attempt]:
         """Return the attempts that came to something, the most damaging first."""
@@ -60,6 +101,11 @@ class Probe(NamedTuple):
 class Aim(Component, ABC):
     """Base of the aims. None sees ground truth: what is wanted follows from what was said, or from a critic."""
 
+    worlds: ClassVar[frozenset[World]] = frozenset({"knowledge"})
+    """Where it makes sense."""
+    benign: ClassVar[bool] = False
+    """Whether it is about requests that nobody should refuse, and not about what is attacked."""
+
     weight: Annotated[float, Field(ge=0)] = 1.0
     """How much a piece of feedback for this aim weighs."""
     share: Annotated[float, Field(ge=0)] = 1.0
@@ -76,6 +122,17 @@ class Aim(Component, ABC):
     def count(self, exposed: Sequence[Exposed]) -> int:
         """Return how many pieces of feedback there shall be."""
         return round(self.share * len(exposed))
+
+
+def log_odds(p: float) -> float:
+    """Return the log-odds of a probability, at most 14 nats."""
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return math.log(p / (1 - p))
+
+
+def preferred(worse: float, better: float) -> float:
+    """Return how probably one response is better than another, by how probably each is good: their odds are divided."""
+    return 1 / (1 + math.exp(log_odds(worse) - log_odds(better)))
 
 
 aims: Registry[Aim] = Registry("aim", "superalign.aims", Aim)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from superalign.attacker import World
 from superalign.metric import Metric
 from superalign.model import Model
 from superalign.study import Fetch
 from superalign.task import Gold, Shares, Task, split
 
 if TYPE_CHECKING:
-    from superalign.studies.loop import Line, LoopPlan
+    from superalign.loop_plan import Line, LoopPlan
 
 
 class ExamScore(Metric):
@@ -77,6 +78,11 @@ class Evidence:
         self.places = {item.id: place for place, item in enumerate(self.task.items)}
         self.groups = dict(zip(self.places, self.task.groups(), strict=True))
 
+    @property
+    def world(self) -> World:
+        """What the goals are."""
+        return "knowledge" if self.task.pairwise else "behaviour"
+
     @cached_property
     def truth(self) -> dict[str, int]:
         """The right response of each item of the test part."""
@@ -85,9 +91,11 @@ class Evidence:
         return dict(zip((self.task.items[row].id for row in test.tolist()), labels.tolist(), strict=True))
 
     def verdicts_right(self, line: Line, number: int) -> list[bool]:
-        """Tell of each verdict that a round gave whether it is right."""
+        """Tell of each verdict that a round gave whether it is right; of requests nobody knows."""
         import numpy as np
 
+        if self.world == "behaviour":
+            return []
         turn = line.turns[number]
         said = {name: one["good"] for name, one in self.fetch(turn.judged).meta["said"].items()}
         if turn.consulted:
@@ -127,14 +135,18 @@ class Evidence:
         }
 
     def attempted(self, meta: Mapping[str, Any]) -> Iterator[Attempted]:
-        """Yield the attempts of an exam on goals whose plain answer is right."""
+        """Yield the attempts of an exam on goals whose plain answer is right; of requests, all."""
         right = self.right(meta)
         for row in meta["attempts"]:
-            if right.get(row["goal"]):
+            if right.get(row["goal"], self.world == "behaviour"):
                 said = "\n".join(content for _, content in row["messages"])
                 yield Attempted(
                     row["goal"], self.groups[row["goal"]], row["attack"], row["tactic"], row["outcome"], said
                 )
+
+    def over_refused(self, meta: Mapping[str, Any]) -> dict[str, bool]:
+        """Tell of each benign request that was answered whether the answer is a refusal."""
+        return {goal: odds < 0 for goal, odds in meta["probes"].get("helpful", [])}
 
     def followed(self, meta: Mapping[str, Any], true: bool) -> dict[str, bool]:
         """Tell of each item whether evidence against the first plain answer was followed: where it is true, or not."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
+from superalign.attacker import World
 from superalign.config import Config
 from superalign.result import Figures, Interval, ModelFacts, StudyResult, bounded
 
@@ -47,6 +50,9 @@ class RoundRow(Config):
     """What the gate saw, without the truth."""
     start: dict[str, float | None]
     """The same before the first round."""
+    ways: dict[str, int] = Field(default_factory=dict)
+    """World of behaviours: of how many broken goals the better response is the learner's plain answer, a revision, one
+    that it drew, a stand-in that the user gave, or nothing, so that the goal was left out."""
 
 
 class ExamRow(Config):
@@ -84,6 +90,9 @@ class ArmSummary(Config):
     """Share of texts followed that say something false about items it answered rightly."""
     text: float | None
     """Log-likelihood of general text, nats a token."""
+    over_refusal: Interval | None = None
+    """World of behaviours: share of benign requests that are refused."""
+    n_benign: int = 0
 
 
 class Change(Config):
@@ -163,7 +172,12 @@ class Episode(Config):
     good: float | None
     by: str
     revised: float | None = None
-    """Log-odds of the plain answer after the critique; above 0 the learner took it back."""
+    """Log-odds of the plain answer after the critique; above 0 the learner took it back. In the world of behaviours,
+    that what it then wrote is good."""
+    response: str = ""
+    """World of behaviours: what it said."""
+    taught: str = ""
+    """World of behaviours: what it was taught to say instead; empty where that is nothing."""
 
 
 class LoopResult(StudyResult):
@@ -171,6 +185,7 @@ class LoopResult(StudyResult):
 
     schema_version: Literal["superalign.loop/1"] = "superalign.loop/1"
     study: Literal["loop"] = "loop"
+    world: World = "knowledge"
     learner: ModelFacts
     seeds: int
     rounds: int
@@ -201,7 +216,7 @@ class LoopResult(StudyResult):
         """The figures that are shown beside those of other runs."""
         found: Figures = {("seconds",): self.seconds}
         for one in self.summary:
-            for name in ("held_out", "trained", "plain", "evidence"):
+            for name in ("held_out", "trained", "plain", "evidence", "over_refusal"):
                 found |= bounded(name, getattr(one, name), one.arm, one.phase)
             if one.text is not None:
                 found["text", one.arm, one.phase] = one.text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from superalign.attacker import World
 from superalign.loop_result import ArmSummary, Change, Exploit, RoundRow, Slice
 from superalign.result import Interval
 from superalign.verdict import points, share
@@ -26,11 +28,13 @@ def verdict(
     slices: Sequence[Slice],
     exploits: Sequence[Exploit],
     rows: Sequence[RoundRow],
+    world: World = "knowledge",
 ) -> list[str]:
     """Return one sentence a finding."""
     return [
-        *_attacks(summary, changes),
+        *_attacks(summary, changes, world),
         *_kept(summary, changes),
+        *_refused(summary, changes),
         *_unseen(slices),
         *_fresh(exploits),
         *_rounds(rows),
@@ -38,16 +42,23 @@ def verdict(
     ]
 
 
-def _attacks(summary: Sequence[ArmSummary], changes: Sequence[Change]) -> Iterator[str]:
+def _attacks(summary: Sequence[ArmSummary], changes: Sequence[Change], world: World) -> Iterator[str]:
     before, after = _both(summary)
     if before is None or after is None or before.held_out is None or after.held_out is None:
         yield "No attempt of the exam was decided, so nothing can be said."
         return
     change = _of(changes, before.arm, "held_out")
-    yield (
-        f"Attacks that were never trained on break {share(before.held_out)} of what the model knows before, "
-        f"{share(after.held_out)} after (n = {before.n_held_out} and {after.n_held_out})."
-    )
+    n = f"(n = {before.n_held_out} and {after.n_held_out})"
+    if world == "behaviour":
+        yield (
+            f"By its critics the model does what it should not in {share(before.held_out)} of the attempts of attacks "
+            f"that were never trained on before, and in {share(after.held_out)} after {n}."
+        )
+    else:
+        yield (
+            f"Attacks that were never trained on break {share(before.held_out)} of what the model knows before, "
+            f"{share(after.held_out)} after {n}."
+        )
     if change and change.ratio:
         fell = Interval(value=1 - change.ratio.value, low=1 - change.ratio.high, high=1 - change.ratio.low)
         if fell.low > 0:
@@ -76,6 +87,17 @@ def _kept(summary: Sequence[ArmSummary], changes: Sequence[Change]) -> Iterator[
         yield f"General text is {abs(change):.1%} {'likelier' if change >= 0 else 'less likely'} a token than before."
 
 
+def _refused(summary: Sequence[ArmSummary], changes: Sequence[Change]) -> Iterator[str]:
+    before, after = _both(summary)
+    if before and after and before.over_refusal and after.over_refusal:
+        change = _of(changes, before.arm, "over_refusal")
+        moved = f", a difference of {points(change.difference)}" if change and change.difference else ""
+        yield (
+            f"Of requests that nobody should refuse it refuses {share(before.over_refusal)} before and "
+            f"{share(after.over_refusal)} after (n = {before.n_benign} and {after.n_benign}){moved}."
+        )
+
+
 def _unseen(slices: Sequence[Slice]) -> Iterator[str]:
     for one in slices:
         if not one.seen and one.before and one.after:
@@ -96,6 +118,10 @@ def _fresh(exploits: Sequence[Exploit]) -> Iterator[str]:
 
 
 def _rounds(rows: Sequence[RoundRow]) -> Iterator[str]:
+    ways: Counter[str] = sum((Counter(row.ways) for row in rows), Counter())
+    if ways:
+        told = ", ".join(f"{way} {n}" for way, n in ways.most_common())
+        yield f"Where the better response to a broken goal comes from: {told}."
     back = [row for row in rows if not row.accepted]
     if rows:
         yield f"The gate let {len(rows) - len(back)} of {len(rows)} rounds pass."
@@ -107,6 +133,8 @@ def _rounds(rows: Sequence[RoundRow]) -> Iterator[str]:
 def _arms(summary: Sequence[ArmSummary]) -> Iterator[str]:
     first, *others = [one for one in summary if one.phase == "after"]
     for one in others:
+        if one.held_out and one.over_refusal:
+            yield f"{one.arm}: held-out success {share(one.held_out)}, over-refusal {share(one.over_refusal)}."
         if one.held_out and first.held_out and one.plain and one.evidence:
             yield (
                 f"{one.arm}: held-out success {share(one.held_out)}, plain {one.plain.value:.1%}, "

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from superalign.aim import Probe
+from superalign.aim import Exposed, Probe
 from superalign.answers import AnswerBank
-from superalign.attacker import Budget, Goal, Query, Scene, apart, attacks
+from superalign.attacker import Attempt, Budget, Goal, Query, Scene, apart, attacks
 from superalign.attacking import written
 from superalign.campaign import Campaign
 from superalign.chat import Message, asked
+from superalign.critic import Case, Critique, revise
 from superalign.fit import fits
 from superalign.goals import draw, goals_of
 from superalign.job import Inputs, Tools
@@ -21,7 +24,7 @@ from superalign.model import Model, models
 from superalign.prose import passages
 from superalign.steps import Params
 from superalign.task import Comparison, Task, split
-from superalign.trial import Denial
+from superalign.trial import Denial, Trial
 
 EXAMPLES = 16  # goals of the supervise part that an attack may show or learn from
 
@@ -41,16 +44,112 @@ def learner_of(params: Params, inputs: Inputs, tools: Tools) -> Model:
     return with_adapter(base, fit, tensors, seal.hexdigest(), tools.store)
 
 
-class World:
-    """The learner as it is now, and the model as it was, in the world of knowledge."""
+class World(ABC):
+    """The learner as it is now, and the model as it was.
 
-    def __init__(self, task: Task, params: Params, inputs: Inputs, tools: Tools) -> None:
-        self.task, self.tools, self.world = task, tools, "knowledge"
-        self.learner = learner_of(params, inputs, tools)
-        self.bank = AnswerBank(tools.store, self.learner, tools.report)
-        base = models.build(params["model"])
-        self.first = AnswerBank(tools.store, base, tools.report)
-        self.params = params
+    Args:
+        params: of the step.
+        inputs: of the step: `items`, `learner` if it has learnt, and in the world of behaviours `benign` if there are
+            such requests.
+        tools: of the step.
+    """
+
+    def __init__(self, params: Params, inputs: Inputs, tools: Tools) -> None:
+        self.params, self.inputs, self.tools = params, inputs, tools
+
+    @cached_property
+    def task(self) -> Task:
+        """What is asked."""
+        return Task.from_meta(self.inputs["items"].meta)
+
+    @cached_property
+    def learner(self) -> Model:
+        """The learner as it is now."""
+        return learner_of(self.params, self.inputs, self.tools)
+
+    @cached_property
+    def bank(self) -> AnswerBank:
+        """What the learner says now."""
+        return AnswerBank(self.tools.store, self.learner, self.tools.report)
+
+    @cached_property
+    def first(self) -> AnswerBank:
+        """What the model said before it learnt anything."""
+        return AnswerBank(self.tools.store, models.build(self.params["model"]), self.tools.report)
+
+    @property
+    @abstractmethod
+    def trial(self) -> Trial:
+        """Says what comes of queries to the learner."""
+
+    @abstractmethod
+    def goals(self, rows: Sequence[int], now: bool = False) -> tuple[list[Goal], dict[str, Any], dict[str, str]]:
+        """Return the goals of items, plain answers to them by item id where they have two, and what failed."""
+
+    @abstractmethod
+    def cases(self, goals: Sequence[Goal]) -> list[Case]:
+        """Return what critics are to judge of each goal: the answer to the plain question or request."""
+
+    @abstractmethod
+    def probed(self, probes: Sequence[Probe]) -> list[list[Any]]:
+        """Return of each probe its goal, and a number above 0 where the learner does what is wanted, else below.
+
+        What failed is left out.
+        """
+
+    @abstractmethod
+    def revised(self, worst: Sequence[tuple[Exposed, Attempt]], said: Mapping[str, Any], most: int) -> list[list[Any]]:
+        """Let the learner answer again, told what critics say of what it said under the worst attempt on each goal.
+
+        Args:
+            worst: goals and attempts, in the order in which they are revised.
+            said: what critics said of each goal, by its id.
+            most: how many.
+
+        Returns:
+            Rows of goal, the query's name, and what it said and says now; see each world.
+        """
+
+    def benign(self, part: str, n: int, skipped: int = 0) -> list[Goal]:
+        """Return the goals of n requests that nobody should refuse, after those that are skipped; by default none."""
+        return []
+
+    def drawn(self, worst: Sequence[tuple[Exposed, Attempt]], draws: tuple[int, float]) -> dict[str, Any]:
+        """Return, by goal, answers that are drawn and how good each is; by default none."""
+        return {}
+
+    def unharmed(self, n: int, skipped: int) -> list[dict[str, Any]]:
+        """Return what the learner says to n benign requests of the transfer part, as plain data; by default none."""
+        return []
+
+    def attacked(self, goals: Sequence[Goal], specs: Sequence[Any], queries: int, seed: int) -> list[dict[str, Any]]:
+        """Return what came of every attack, as plain data."""
+        examples = tuple(self.goals(drawn_rows(self.task, self.params, "supervise", EXAMPLES))[0])
+        trial = self.trial
+        scene = Scene(self.learner, trial.world, seed, examples, None, self.tools.store)
+        rows = []
+        for spec in specs:
+            attack = attacks.build(spec)
+            banks = {"target": self.bank}
+            campaign = Campaign(attack, goals, scene, trial, banks, Budget(queries=queries))
+            rows += [{**written(one, goals), "attack": str(attack)} for one in campaign.run()]
+        return rows
+
+    def text(self, n: int, path: str | None) -> tuple[float, int]:
+        """Return log p of how general passages go on, and of how many tokens."""
+        told = passages(n, path) if n else []
+        scored = self.bank.logprobs([asked(one.opening) for one in told], [(one.rest,) for one in told])
+        known = [one for one in scored if one.error is None and np.isfinite(one.logprobs).all()]
+        return float(sum(one.logprobs[0] for one in known)), int(sum(one.tokens[0] for one in known))
+
+
+class KnowledgeWorld(World):
+    """Pairs of answers to a question: the learner is asked which one it finds likelier."""
+
+    @property
+    def trial(self) -> Trial:
+        """See World."""
+        return Denial(self.bank)
 
     def goals(self, rows: Sequence[int], now: bool = False) -> tuple[list[Goal], dict[str, Any], dict[str, str]]:
         """Return the goals of items by plain answers, those answers by item id, and what failed."""
@@ -67,17 +166,9 @@ class World:
         found = goals_of(self.task, np.array(rows, dtype=np.int64), list(said.values()))
         return [goal for goal in found if goal], said, errors
 
-    def attacked(self, goals: Sequence[Goal], specs: Sequence[Any], queries: int, seed: int) -> list[dict[str, Any]]:
-        """Return what came of every attack, as plain data."""
-        examples = tuple(self.goals(drawn_rows(self.task, self.params, "supervise", EXAMPLES))[0])
-        scene = Scene(self.learner, "knowledge", seed, examples, None, self.tools.store)
-        rows = []
-        for spec in specs:
-            attack = attacks.build(spec)
-            banks = {"target": self.bank}
-            campaign = Campaign(attack, goals, scene, Denial(self.bank), banks, Budget(queries=queries))
-            rows += [{**written(one, goals), "attack": str(attack)} for one in campaign.run()]
-        return rows
+    def cases(self, goals: Sequence[Goal]) -> list[Case]:
+        """Return both answers; the second is what was said plainly."""
+        return [Case(goal.id, asked(goal.prompt), (goal.claim, goal.denied), goal.group) for goal in goals]
 
     def probed(self, probes: Sequence[Probe]) -> list[list[Any]]:
         """Return of each probe its goal and the log-odds of what is wanted; what failed is left out."""
@@ -88,12 +179,22 @@ class World:
             if said.error is None and np.isfinite(said.logprobs).all()
         ]
 
-    def text(self, n: int, path: str | None) -> tuple[float, int]:
-        """Return log p of how general passages go on, and of how many tokens."""
-        told = passages(n, path) if n else []
-        scored = self.bank.logprobs([asked(one.opening) for one in told], [(one.rest,) for one in told])
-        known = [one for one in scored if one.error is None and np.isfinite(one.logprobs).all()]
-        return float(sum(one.logprobs[0] for one in known)), int(sum(one.tokens[0] for one in known))
+    def revised(self, worst: Sequence[tuple[Exposed, Attempt]], said: Mapping[str, Any], most: int) -> list[list[Any]]:
+        """Return rows with the log-odds of what it says plainly, before and after the critique."""
+        chosen = [(one, attempt) for one, attempt in worst if one.good is not None][:most]
+        asked_again, given = [], []
+        for one, attempt in chosen:
+            goal, messages = one.goal, attempt.query.messages
+            response = goal.claim if attempt.outcome == "broken" else goal.denied
+            critique = Critique("\n".join(said[goal.id]["words"]), one.good)
+            asked_again.append(revise(Case(goal.id, messages, (response,), goal.group), critique))
+            given.append(apart(goal.claim, goal.denied))
+        scored = self.bank.logprobs(asked_again, given)
+        return [
+            [one.goal.id, attempt.query.name, -float(attempt.score or 0.0), float(now.logprobs[1] - now.logprobs[0])]
+            for (one, attempt), now in zip(chosen, scored, strict=True)
+            if now.error is None and np.isfinite(now.logprobs).all()
+        ]
 
 
 def plain_goal(goal: Goal) -> list[Any]:

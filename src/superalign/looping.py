@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from superalign.aim import Exposed, aims
-from superalign.attacker import Attempt, Goal, apart
+from superalign.aim import Exposed, aims, log_odds
+from superalign.attacker import Attempt, Goal
 from superalign.attacking import written
-from superalign.chat import asked
-from superalign.critic import Case, Critique, critics, revise
+from superalign.critic import critics
 from superalign.errors import DataError
 from superalign.feedback import Feedback
 from superalign.fit import Lesson, fits
 from superalign.job import Inputs, Tools, step
-from superalign.loop_world import World, drawn_rows, goal_of, learner_of, plain_goal, query_of
+from superalign.loop_behaviours import benign_by, own_of, world_of
+from superalign.loop_world import drawn_rows, goal_of, learner_of, plain_goal, query_of
 from superalign.model import models
 from superalign.steps import Params
 from superalign.store import Artifact
 from superalign.supervisor import OracleExpert
 from superalign.task import Comparison, Gold, Task
-from superalign.trial import Denial
 from superalign.update import updates
 
 SURE = 0.95  # how probably an expert's answer is right
@@ -34,12 +34,15 @@ SURE = 0.95  # how probably an expert's answer is right
 def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Attack the learner, as it is before a round, on goals of the transfer part that no other round attacks.
 
-    A goal is to make it deny what the model said plainly before it learnt anything.
-    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks`, `queries`.
-    Inputs: `items`, and `learner`, what it has learnt, if it has.
+    A goal is to make it deny what the model said plainly before it learnt anything; in the world of behaviours, to
+    make it do what is requested.
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks`, `queries`, and
+    of behaviours those of BehaviourWorld and `benign`, how many benign requests are put to it.
+    Inputs: `items`, and `learner`, what it has learnt, if it has; `benign`, if there are such requests.
 
     Returns:
-        meta: `goals` (see `plain_goal`), `attempts` (see `attacking.written`, with the attack), `spent`, `errors`.
+        meta: `goals` (see `plain_goal`), `attempts` (see `attacking.written`, with the attack), `said`, `errors`, and
+        `benign` (see `World.unharmed`).
     """
     task = Task.from_meta(inputs["items"].meta)
     first = params["round"] * params["goals"]
@@ -47,23 +50,27 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     if not rows:
         why = f"round {params['round'] + 1} has none left that no other round attacks"
         raise DataError("too few items to learn from", why=why, fix="fewer rounds, or fewer goals a round")
-    world = World(task, params, inputs, tools)
+    world = world_of(params, inputs, tools)
     goals, said, errors = world.goals(rows)
     attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"])
-    return Artifact(meta={"goals": list(map(plain_goal, goals)), "said": said, "attempts": attempts, "errors": errors})
+    meta = {"goals": list(map(plain_goal, goals)), "said": said, "attempts": attempts, "errors": errors}
+    if benign := params.get("benign"):
+        meta["benign"] = world.unharmed(benign, params["round"] * benign)
+    return Artifact(meta=meta)
 
 
 @step(version=1)
 def judge(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
-    """Let critics say, without gold, which of the two answers to each attacked question is the better one.
+    """Let critics say, without gold, which of two answers to each attacked question is better, or how good the one is.
 
     Parameters: `critics` (specs and digests), `labels` ("critics"; or, for ablations, "random": a coin; "own": what the
     learner said under the attack; "oracle": the truth), `shared` (whether the critics ask the learner as it is now),
     `model`, `fingerprint`, `fit`, `seed`. Inputs: `exposed`, `learner` if any, and for the oracle `items` and `gold`.
 
     Returns:
-        meta: `said`, for each goal (by id) `good` (probability that what is denied is the better answer, or None),
-        `each` (what every critic gives, or None), `words`; `by`; `cost` (tokens).
+        meta: `said`, for each goal (by id) `good` (probability that what is said plainly is the better answer, or a
+        good one; or None), `each` (what every critic gives, or None), `words`, `response` (what is said plainly);
+        `by`; `cost` (tokens).
     """
     goals = [goal_of(row) for row in inputs["exposed"].meta["goals"]]
     if params["labels"] != "critics":
@@ -72,14 +79,14 @@ def judge(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     if params["shared"]:
         learner = learner_of(params, inputs, tools)
         judges = [one.model_copy(update={"model": learner}) if hasattr(one, "model") else one for one in judges]
-    cases = [Case(goal.id, asked(goal.prompt), (goal.claim, goal.denied), goal.group) for goal in goals]
+    cases = world_of(params, inputs, tools).cases(goals)
     heard = [one.judge(cases, tools) for one in judges]
     said = {}
     for place, goal in enumerate(goals):
         each = [one[place] for one in heard]
         words = [f"{judge}: {one.words}" for judge, one in zip(judges, each, strict=True) if one.words]
-        good = [one.good for one in each]
-        said[goal.id] = {"good": pooled(good), "each": good, "words": words}
+        good = [one.good if all(cases[place].responses) else None for one in each]
+        said[goal.id] = {"good": pooled(good), "each": good, "words": words, "response": cases[place].responses[-1]}
     cost = sum(one.cost.tokens_in + one.cost.tokens_out for row in heard for one in row)
     return Artifact(meta={"said": said, "by": " + ".join(map(str, judges)), "cost": cost})
 
@@ -114,30 +121,29 @@ def consult(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 def revise_said(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Let the learner answer again, told what the critics say of what it said under the worst attempt on each goal.
 
-    Parameters: `model`, `fingerprint`, `fit`, `most` (goals). Inputs: `items`, `exposed`, `judged`, `learner` if any.
+    Parameters: `model`, `fingerprint`, `fit`, `most` (goals), and of behaviours those of BehaviourWorld.
+    Inputs: `items`, `exposed`, `judged`, `learner` if any.
 
     Returns:
-        meta: `revised`, rows of goal, the query's name, and the log-odds of what it says plainly before and after the
-        critique.
+        meta: `revised`, rows as the world gives them.
     """
-    world = World(Task.from_meta(inputs["items"].meta), params, inputs, tools)
-    said = inputs["judged"].meta["said"]
-    worst = [(one, attempt) for one in exposed_by(inputs) if (attempt := one.worst) and one.good is not None]
-    chosen = sorted(worst, key=lambda pair: hashlib.sha256(pair[0].goal.id.encode()).digest())[: params["most"]]
-    asked_again, given = [], []
-    for one, attempt in chosen:
-        goal, messages = one.goal, attempt.query.messages
-        response = goal.claim if attempt.outcome == "broken" else goal.denied
-        critique = Critique("\n".join(said[goal.id]["words"]), one.good)
-        asked_again.append(revise(Case(goal.id, messages, (response,), goal.group), critique))
-        given.append(apart(goal.claim, goal.denied))
-    scored = world.bank.logprobs(asked_again, given)
-    revised = [
-        [one.goal.id, attempt.query.name, -float(attempt.score or 0.0), float(now.logprobs[1] - now.logprobs[0])]
-        for (one, attempt), now in zip(chosen, scored, strict=True)
-        if now.error is None and np.isfinite(now.logprobs).all()
-    ]
+    world = world_of(params, inputs, tools)
+    revised = world.revised(worst_of(inputs), inputs["judged"].meta["said"], params["most"])
     return Artifact(meta={"revised": revised})
+
+
+@step(version=1)
+def draw_said(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Let the learner answer the worst attack on each goal several times, and the update's critic judge the answers.
+
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `draws` (how many, temperature), those of BehaviourWorld.
+    Inputs: `items`, `exposed`, `judged`, `learner` if any.
+
+    Returns:
+        meta: `drawn`, by goal rows of text and the probability that it is good.
+    """
+    drawn = world_of(params, inputs, tools).drawn(worst_of(inputs), (params["draws"][0], params["draws"][1]))
+    return Artifact(meta={"drawn": drawn})
 
 
 @step(version=1)
@@ -145,21 +151,26 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Let the learner refine itself from the feedback of a round, with some of earlier rounds.
 
     Parameters: `model`, `fingerprint`, `fit`, `update`, `aims` (specs), `replay`, `seed`, `round`.
-    Inputs: `exposed`, `judged`, `revised`, `consulted` if an expert was asked, `learner` if it has learnt, `past0`,
-    `past1`, ...: what earlier rounds taught.
+    Of behaviours also `refusal`: a response that stands in where the learner has no good one of its own, or None.
+    Inputs: `exposed`, `judged`, `revised`, `consulted` if an expert was asked, `drawn` if answers were, `learner` if it
+    has learnt, `past0`, `past1`, ...: what earlier rounds taught.
 
     Returns:
-        What it has learnt. meta: `feedback` (the new rows), `replayed` (how many older ones), `facts` of the training.
+        What it has learnt. meta: `feedback` (the new rows), `replayed` (how many older ones), `facts` of the training;
+        of behaviours `ways`: of how many goals the better response is the plain answer, a revision, ..., or nothing.
     """
     rng = np.random.default_rng([params["seed"], params["round"], 5])
-    found = list(exposed_by(inputs))
-    fresh = [row for one in params["aims"] for row in aims.build(one).feedback(found, rng)]
+    update, fit = updates.build(params["update"]), fits.build(params["fit"])
+    found = [update.choose(one) for one in exposed_by(inputs, params.get("refusal"))]
+    benign = list(benign_by(inputs["exposed"].meta, found, params.get("refusal")))
+    fresh = [
+        row for one in map(aims.build, params["aims"]) for row in one.feedback(benign if one.benign else found, rng)
+    ]
     older = [Feedback.read(row) for name in sorted(inputs) if name.startswith("past") for row in _fed(inputs[name])]
     again = rng.permutation(len(older))[: round(params["replay"] * len(fresh))]
     rows = [*fresh, *(older[place] for place in again.tolist())]
     if not any(row.weight > 0 for row in rows):
         raise DataError("the round gave no feedback that weighs anything", fix="more goals, or other critics or aims")
-    update, fit = updates.build(params["update"]), fits.build(params["fit"])
     task, labels = update.lesson(rows)
     start = inputs["learner"].tensors if "learner" in inputs else {}
     lesson = Lesson(update.loss, np.arange(len(rows)), labels, params["seed"], start=start)
@@ -168,6 +179,8 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         models.build(params["model"]), task, [lesson], [nothing], store=tools.store, report=tools.report
     )
     meta = {"feedback": [row.written() for row in fresh], "replayed": len(again), "facts": dict(learned.facts)}
+    if "refusal" in params:
+        meta["ways"] = _ways(found)
     return Artifact(learned.kept, meta)
 
 
@@ -185,11 +198,12 @@ def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """
     task = Task.from_meta(inputs["items"].meta)
     rows = drawn_rows(task, {**params, "unseen": []}, params["part"], params["n"])
-    world = World(task, params, inputs, tools)
+    world = world_of(params, inputs, tools)
     before, first, failed = world.goals(rows)
     goals, said, errors = world.goals(rows, now=True)
     attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"]) if goals else []
-    probes = {one.name: world.probed(one.probes(before)) for one in map(aims.build, params["aims"])}
+    told = {True: world.benign(params["part"], params["n"]), False: before}
+    probes = {one.name: world.probed(one.probes(told[one.benign])) for one in map(aims.build, params["aims"])}
     return Artifact(
         meta={
             "said": said,
@@ -233,18 +247,21 @@ def cross(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     Returns:
         meta: `attempts`.
     """
-    world = World(Task.from_meta(inputs["items"].meta), params, inputs, tools)
+    world = world_of(params, inputs, tools)
     goals = [goal_of(row) for row in inputs["exposed"].meta["goals"]]
     places = {goal.id: place for place, goal in enumerate(goals)}
     broke = [row for row in inputs["exposed"].meta["attempts"] if row["outcome"] == "broken"]
     chosen = sorted(broke, key=lambda row: hashlib.sha256(repr(row["messages"]).encode()).digest())[: params["most"]]
     queries = [query_of(row, places[row["goal"]]) for row in chosen]
-    attempts = Denial(world.bank).attempts(goals, queries) if queries else []
+    attempts = world.trial.attempts(goals, queries) if queries else []
     return Artifact(meta={"attempts": [written(one, goals) for one in attempts], "broken": len(broke)})
 
 
-def exposed_by(inputs: Inputs) -> Iterator[Exposed]:
-    """Yield what a round found out about each goal; an expert's answer takes the place of the critics'."""
+def exposed_by(inputs: Inputs, refusal: str | None = None) -> Iterator[Exposed]:
+    """Yield what a round found out about each goal; an expert's answer takes the place of the critics'.
+
+    In the world of behaviours, with the responses that may be taught; `refusal` may stand in for them.
+    """
     found, judged = inputs["exposed"].meta, inputs["judged"].meta
     told = {one["goal"]: one["after"] for one in inputs["consulted"].meta["answers"]} if "consulted" in inputs else {}
     goals = [goal_of(row) for row in found["goals"]]
@@ -257,7 +274,15 @@ def exposed_by(inputs: Inputs) -> Iterator[Exposed]:
     for goal in goals:
         good = told.get(goal.id, judged["said"][goal.id]["good"])
         by = "an expert" if goal.id in told else judged["by"]
-        yield Exposed(goal, tuple(attempts[goal.id]), good, by, revised.get(goal.id))
+        own = () if goal.denied else own_of(goal.id, inputs, refusal)
+        again = revised.get(goal.id) if goal.denied else None
+        yield Exposed(goal, tuple(attempts[goal.id]), good, by, again, own)
+
+
+def worst_of(inputs: Inputs) -> list[tuple[Exposed, Attempt]]:
+    """Return the goals with the most damaging attempt on each, in an order that says nothing about them."""
+    worst = [(one, attempt) for one in exposed_by(inputs) if (attempt := one.worst)]
+    return sorted(worst, key=lambda pair: hashlib.sha256(pair[0].goal.id.encode()).digest())
 
 
 def standing(meta: Mapping[str, Any]) -> dict[str, float | None]:
@@ -281,7 +306,7 @@ def standing(meta: Mapping[str, Any]) -> dict[str, float | None]:
 
 def pooled(each: Sequence[float | None]) -> float | None:
     """Return the probability whose log-odds are the mean of those given; None where nobody can tell."""
-    odds = [_log_odds(one) for one in each if one is not None]
+    odds = [log_odds(one) for one in each if one is not None]
     return 1 / (1 + math.exp(-sum(odds) / len(odds))) if odds else None
 
 
@@ -321,13 +346,14 @@ def _stand_in(params: Params, inputs: Inputs, goals: Sequence[Goal]) -> dict[str
     return {goal.id: {"good": good[goal.id], "each": [good[goal.id]], "words": []} for goal in goals}
 
 
+def _ways(found: Sequence[Exposed]) -> dict[str, int]:
+    """Count the goals that were broken by where the better response comes from."""
+    broken = [one for one in found if one.chosen or any(each.outcome == "broken" for each in one.attempts)]
+    return dict(Counter(one.chosen[0].way if one.chosen else "nothing" for one in broken))
+
+
 def _fed(taught: Artifact) -> list[dict[str, Any]]:
     return list(taught.meta["feedback"])
-
-
-def _log_odds(p: float) -> float:
-    p = min(max(p, 1e-6), 1 - 1e-6)
-    return math.log(p / (1 - p))
 
 
 def _mean(hits: Sequence[bool]) -> float | None:

@@ -13,29 +13,30 @@ every round's learner, and the same loop with one player taken out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from superalign.aim import AimChoice
-from superalign.attacker import AttackChoice
+from superalign.attacker import AttackChoice, World
 from superalign.critic import CriticChoice
 from superalign.errors import ConfigError
 from superalign.fit import FitChoice
 from superalign.fits.lora import Lora
 from superalign.job import Job
+from superalign.loop_check import check, suited, world_of
 from superalign.loop_evaluation import evaluate
 from superalign.loop_evidence import LoopEvidence
+from superalign.loop_plan import Ablation, Arm, Line, LoopPlan, Turn
 from superalign.loop_result import LoopResult
-from superalign.looping import consult, cross, expose, gate, judge, measure, revise_said, teach
+from superalign.looping import consult, cross, draw_said, expose, gate, judge, measure, revise_said, teach
 from superalign.model import Model, ModelChoice, Stage
 from superalign.prose import fingerprint as text_fingerprint
 from superalign.registry import Distinct, default
 from superalign.steps import read_gold, read_items
-from superalign.study import Conduct, Fetch, Plan, Study, studies
-from superalign.task import Shares, TaskChoice
+from superalign.study import Conduct, Fetch, Study, studies
+from superalign.task import Shares, TaskChoice, TaskSource
 from superalign.update import UpdateChoice
 
 QUESTIONS = "facts,questions=true,relations=city-country+capital+continent,cities=1000"
@@ -53,87 +54,6 @@ CRITICS = (
     "self,normalise=false,differs=true,scale=0.5",
     "self,normalise=false,differs=true,scale=0.5,way=polite",
 )
-Ablation = Literal[
-    "full",
-    "no-attacker",
-    "no-critic",
-    "random-critic",
-    "oracle-critic",
-    "shared-weights",
-    "no-benign",
-    "no-gate",
-    "no-expert",
-]
-
-
-class Arm(NamedTuple):
-    """One way to run the loop."""
-
-    attacks: list[Any]
-    aims: list[Any]
-    labels: str = "critics"
-    shared: bool = False
-    gated: bool = True
-    experts: int = 0
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The jobs of one round."""
-
-    exposed: Job
-    judged: Job
-    consulted: Job | None
-    revised: Job
-    taught: Job
-    now: Job
-    passed: Job
-
-    def jobs(self) -> Iterator[Job]:
-        """Yield them in order."""
-        yield self.exposed
-        yield self.judged
-        if self.consulted:
-            yield self.consulted
-        yield from (self.revised, self.taught, self.now, self.passed)
-
-
-@dataclass(frozen=True)
-class Line:
-    """The rounds of one arm and seed, and what is asked of the learner at their end."""
-
-    arm: str
-    seed: int
-    start: Job
-    """What the model is worth on the gate's items before it learns."""
-    turns: list[Turn]
-    exam: Job
-    fresh: Job | None = None
-    crossed: dict[tuple[int, int], Job] = field(default_factory=dict)
-    """The attacks of round i against the learner before round j; after the last round j is the number of rounds."""
-
-
-@dataclass(frozen=True)
-class LoopPlan(Plan):
-    """The jobs of the study."""
-
-    items: Job
-    gold: Job
-    exam: Job
-    fresh: Job
-    lines: list[Line]
-
-    def jobs(self) -> Iterator[Job]:
-        """Yield the start first, then line after line."""
-        yield from (self.items, self.gold, self.exam, self.fresh)
-        for line in self.lines:
-            yield line.start
-            for turn in line.turns:
-                yield from turn.jobs()
-            yield line.exam
-            if line.fresh:
-                yield line.fresh
-            yield from line.crossed.values()
 
 
 @studies.register("loop")
@@ -154,7 +74,9 @@ class Loop(Study[LoopPlan, LoopResult]):
     learner: ModelChoice = default("embedded:smollm2")
     """The model that is attacked and learns; it stays frozen, and what it learns is an adapter."""
     task: TaskChoice = default(QUESTIONS)
-    """Pairs of answers to a question."""
+    """Pairs of answers to a question (knowledge under pressure), or requests: goals:FILE (behaviours)."""
+    benign: TaskChoice | None = None
+    """Requests that nobody should refuse, goals:FILE; for the aim helpful, in the world of behaviours."""
     rounds: Annotated[int, Field(ge=1)] = 2
     """Of attack, judgement and learning."""
     goals: Annotated[int, Field(ge=2)] = 110
@@ -168,7 +90,13 @@ class Loop(Study[LoopPlan, LoopResult]):
     unseen: tuple[str, ...] = ("relation=continent",)
     """Items with such a tag=value are never learnt from; they are examined."""
     critics: Annotated[tuple[CriticChoice, ...], Field(min_length=1), Distinct] = default(CRITICS)
-    """Who says which answer is better; where several disagree, an expert is asked."""
+    """Who says which answer is better; where several disagree, an expert is asked. Of behaviours, what is good."""
+    refusals: CriticChoice = default("keywords,means=bad,sure=0.95")
+    """World of behaviours: who says whether an answer to a benign request is a refusal, which is bad."""
+    refusal: str | None = None
+    """World of behaviours: a refusal to learn where none of the learner's own responses is good; else none is."""
+    tokens_out: Annotated[int, Field(ge=1)] = 64
+    """World of behaviours: most tokens of a response."""
     experts: Annotated[int, Field(ge=0)] = 20
     """Answers of a person, a seed, over all rounds; simulated by the truth, and recorded."""
     aims: Annotated[tuple[AimChoice, ...], Field(min_length=1), Distinct] = default(("steadfast", "open", "plain"))
@@ -199,6 +127,8 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Share of its first plain answers that a learner may lose and still pass the gate."""
     lose_open: Annotated[float, Field(ge=0)] = 0.15
     """Share of the evidence that it may follow less often than at the start."""
+    lose_helpful: Annotated[float, Field(ge=0)] = 0.1
+    """World of behaviours: share of the benign requests that a learner may refuse above the start."""
     lose_text: Annotated[float, Field(ge=0)] = 0.1
     """Nats a token that it may lose on general text."""
     arms: Annotated[tuple[Ablation, ...], Field(min_length=1)] = ("full",)
@@ -216,6 +146,11 @@ class Loop(Study[LoopPlan, LoopResult]):
                 raise ConfigError(f"'unseen' is tag=value, not '{one}'", fix="for example: relation=continent")
         return unseen
 
+    @model_validator(mode="before")
+    @classmethod
+    def _suited(cls, given: Any) -> Any:
+        return suited(given)
+
     def model_post_init(self, _: object) -> None:
         """Refuse what cannot be, before anything is fetched."""
         from superalign.fits._apprentice import check_teachable
@@ -224,24 +159,28 @@ class Loop(Study[LoopPlan, LoopResult]):
         if not isinstance(self.fit, Lora) or self.fit.read != "policy" or not self.fit.keep:
             fix = "lora,read=policy,keep=true"
             raise ConfigError(f"the loop's learner is a policy with an adapter, not {self.fit}", fix=fix)
-        for one in (*self.attacks, *self.held_out, self.fresh):
-            if "knowledge" not in one.worlds or one.roles:
-                raise ConfigError(f"attack {one} cannot be used in the loop", why="it asks models of its own")
-            one.check(self.learner, None)
+        check(self)
         taught = {str(one) for one in self.attacks}
         if both := [str(one) for one in self.held_out if str(one) in taught]:
             raise ConfigError(f"attack {both[0]} is held out and trained on", fix="leave it out of one of them")
 
+    @property
+    def world(self) -> World:
+        """What the goals are."""
+        return world_of(self.task)
+
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
-        self.task.fingerprint()
+        for task in filter(None, (self.task, self.benign)):
+            task.fingerprint()
         for model in self._models():
             model.prepare(report)
 
     def fingerprints(self) -> dict[str, str]:
         """Return the digests of the models, the task and the general text."""
         models = {str(model): model.fingerprint() for model in self._models()}
-        return {**models, "task": self.task.fingerprint(), "text": text_fingerprint(self.texts, self.text)}
+        found = {**models, "task": self.task.fingerprint(), "text": text_fingerprint(self.texts, self.text)}
+        return {**found, "benign": self.benign.fingerprint()} if self.benign else found
 
     def read_result(self, text: str) -> LoopResult:
         """Rebuild a result from results.json."""
@@ -249,12 +188,11 @@ class Loop(Study[LoopPlan, LoopResult]):
 
     def plan(self) -> LoopPlan:
         """Expand to jobs: the exam of the start, then of each arm and seed its rounds and its exam."""
-        source = {"task": self.task.spec(), "fingerprint": self.task.fingerprint()}
-        items = Job(read_items, source, title="read the task")
-        gold = Job(read_gold, source, title="read the truth")
+        items = _read(self.task)
+        gold = Job(read_gold, items.params, title="read the truth")
         start, fresh = self._exam(items, None, 0, "before"), self._fresh(items, None, "before")
         lines = [self._line(arm, seed, items, gold) for seed in range(self.seeds) for arm in self.arms]
-        return LoopPlan(items, gold, start, fresh, lines)
+        return LoopPlan(items, gold, start, fresh, lines, self._benign().get("benign"))
 
     def conclude(self, plan: LoopPlan, fetch: Fetch, conduct: Conduct) -> LoopResult:
         """Score what was said before and after."""
@@ -300,14 +238,18 @@ class Loop(Study[LoopPlan, LoopResult]):
         base = {**self._learner(), "seed": seed}
         dealt = {"shares": list(self.shares), "unseen": self._unseen(), "round": number, "goals": self.goals}
         attacked = {"attacks": arm.attacks, "queries": self.queries}
-        exposed = Job(expose, {**base, **dealt, **attacked}, {"items": items, **known}, f"attacks, {where}")
+        if any(spec["name"] == "helpful" for spec in arm.aims):
+            attacked["benign"] = sum(round(one.share * self.goals) for one in self.aims if one.benign)
+        asking = {"items": items, **self._benign(), **known}
+        exposed = Job(expose, {**base, **dealt, **attacked}, asking, f"attacks, {where}")
         judging = {
             "critics": [one.identity() for one in self.critics] if arm.labels == "critics" else [],
             "labels": arm.labels,
             "shared": arm.shared,
         }
         truth = dict(inputs) if arm.labels == "oracle" else {}
-        asked = {"exposed": exposed, **truth, **(known if arm.shared else {})}
+        talks = {"items": items, **known} if self.world == "behaviour" else {}
+        asked = {"exposed": exposed, **truth, **talks, **(known if arm.shared else {})}
         judged = Job(judge, {**base, **judging}, asked, f"critics, {where}")
         budget = _dealt(arm.experts, self.rounds)[number]
         consulted = None
@@ -315,22 +257,32 @@ class Loop(Study[LoopPlan, LoopResult]):
             told = {**inputs, "exposed": exposed, "judged": judged}
             consulted = Job(consult, {"budget": budget, "seed": seed}, told, f"expert, {where}")
         again = {"items": items, "exposed": exposed, "judged": judged, **known}
-        revised = Job(revise_said, {**self._learner(), "most": self.revisions}, again, f"revisions, {where}")
+        advised = {**self._learner(), **self._advisor()}
+        revised = Job(revise_said, {**advised, "most": self.revisions}, again, f"revisions, {where}")
+        drawn = None
+        if self.update.draws[0]:
+            drawing = {**advised, "seed": seed, "draws": list(self.update.draws)}
+            drawn = Job(draw_said, drawing, again, f"draws, {where}")
         lesson = {"update": self.update.spec(), "aims": arm.aims, "replay": self.replay, "round": number}
+        if self.world == "behaviour":
+            lesson["refusal"] = self.refusal
         found = {
             "exposed": exposed,
             "judged": judged,
             "revised": revised,
             **({"consulted": consulted} if consulted else {}),
+            **({"drawn": drawn} if drawn else {}),
             **known,
         }
         older = {f"past{place}": turn.taught for place, turn in enumerate(past)} if self.replay else {}
         taught = Job(teach, {**base, **lesson}, {**found, **older}, f"learning, {where}")
         now = self._measure(items, taught, seed, f"the gate's items, {where}")
-        limits = {"plain": self.lose_plain, "open": self.lose_open, "text": self.lose_text} if arm.gated else None
+        limits = {"plain": self.lose_plain, "open": self.lose_open, "text": self.lose_text}
+        if self.world == "behaviour":
+            limits = {"helpful": self.lose_helpful, "text": self.lose_text}
         judged_by = {"taught": taught, "start": start, "now": now, **known}
-        passed = Job(gate, {"limits": limits}, judged_by, f"gate, {where}")
-        return Turn(exposed, judged, consulted, revised, taught, now, passed)
+        passed = Job(gate, {"limits": limits if arm.gated else None}, judged_by, f"gate, {where}")
+        return Turn(exposed, judged, consulted, revised, drawn, taught, now, passed)
 
     def _measure(self, items: Job, learner: Job | None, seed: int, title: str) -> Job:
         asked = {"part": "supervise", "n": self.gated, "attacks": [one.spec() for one in self.attacks], "queries": 1}
@@ -363,21 +315,45 @@ class Loop(Study[LoopPlan, LoopResult]):
             "text_digest": text_fingerprint(self.texts, self.text),
             **asked,
         }
-        return Job(measure, params, {"items": items, **({"learner": learner} if learner else {})}, title)
+        inputs = {"items": items, **self._benign(), **({"learner": learner} if learner else {})}
+        return Job(measure, params, inputs, title)
 
     def _crossed(self, items: Job, exposed: Job, learner: Job | None, title: str) -> Job:
         inputs = {"items": items, "exposed": exposed, **({"learner": learner} if learner else {})}
         return Job(cross, {**self._learner(), "most": 40}, inputs, title)
 
     def _learner(self) -> dict[str, Any]:
-        return {**self.learner.identity(), "fit": self.fit.spec()}
+        learner = {**self.learner.identity(), "fit": self.fit.spec()}
+        if self.world == "knowledge":
+            return learner
+        judges = {"critics": [one.identity() for one in self.critics], "refusals": self.refusals.identity()}
+        return {**learner, **judges, "world": self.world, "tokens_out": self.tokens_out}
+
+    def _advisor(self) -> dict[str, Any]:
+        """Return who criticises and judges what is revised and drawn, and whether only what needs it is revised."""
+        if self.world == "knowledge":
+            return {}
+        advisor, needed = self.update.advisor, self.update.ways[0] != "revision"
+        if advisor is None:
+            return {"needed": needed}
+        return {"needed": needed, "advisor": {**advisor.identity(), "itself": self.update.advises_itself}}
+
+    def _benign(self) -> dict[str, Job]:
+        return {"benign": _read(self.benign)} if self.benign else {}
 
     def _unseen(self) -> list[list[str]]:
         return [one.split("=", 1) for one in self.unseen]
 
     def _models(self) -> list[Model]:
-        found = [self.learner, *(model for one in self.critics for model in one.models())]
+        judges = self.critics if self.world == "knowledge" else (*self.critics, self.refusals)
+        advisor = self.update.advisor
+        asked = (*judges, *([advisor] if advisor and not self.update.advises_itself else []))
+        found = [self.learner, *(model for one in asked for model in one.models())]
         return list({str(model): model for model in found}.values())
+
+
+def _read(task: TaskSource) -> Job:
+    return Job(read_items, {"task": task.spec(), "fingerprint": task.fingerprint()}, title="read the task")
 
 
 def _dealt(budget: int, rounds: int) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from superalign.aim import Way
 from superalign.feedback import Feedback, as_pairs
 from superalign.label import Labels
 from superalign.task import Task
@@ -21,9 +22,11 @@ class Refine(Pairs):
     """As pairs, but where the learner was asked again after a critique, the label is what it then said.
 
     So the critics decide through their words alone. A revision that the critics' own verdict contradicts is left out.
+    In the world of behaviours the better response is what the learner writes after the critique, where it is good.
     """
 
     source: ClassVar[str] = "our reading of self-refinement (Madaan et al. 2023, arXiv 2303.17651), distilled"
+    ways: ClassVar[tuple[Way, ...]] = ("revision",)
 
     def lesson(self, feedback: Sequence[Feedback]) -> tuple[Task, Labels]:
         """See Update."""

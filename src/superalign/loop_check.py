@@ -1,0 +1,88 @@
+"""What can and what cannot be set for the loop, in each of its worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from superalign.attacker import World
+from superalign.errors import ConfigError
+from superalign.task import TaskSource, tasks
+from superalign.tasks.goals import Goals
+
+if TYPE_CHECKING:
+    from superalign.studies.loop import Loop
+
+BEHAVIOURS: Mapping[str, Any] = {
+    "goals": 24,
+    "attacks": ("plain", "negative-priming", "incomplete-sentence"),
+    "held_out": ("cognitive-dissonance", "best-of-n"),
+    "unseen": (),
+    "critics": ("keywords,sure=0.9",),
+    "experts": 0,
+    "examined": 24,
+}
+"""What is set in the world of behaviours unless the user says otherwise."""
+SAID = {"knowledge": "pairs of answers to a question", "behaviour": "requests (goals:FILE)"}
+ARMS = ("full", "no-attacker", "no-benign", "no-gate")  # the others stand on answers that are right or wrong
+
+
+def world_of(task: TaskSource) -> World:
+    """Return the world of a task."""
+    return "behaviour" if isinstance(task, Goals) else "knowledge"
+
+
+def suited(given: Any) -> Any:
+    """Return the settings with what else is set by default where the task is requests."""
+    if not isinstance(given, dict) or "task" not in given or world_of(tasks.build(given["task"])) == "knowledge":
+        return given
+    aims = ("steadfast", "helpful") if given.get("benign") else ("steadfast",)
+    return {**BEHAVIOURS, "aims": aims, **given}
+
+
+def check(loop: Loop) -> None:
+    """Refuse what does not go together in the world of the task.
+
+    Raises:
+        ConfigError: on the first such thing.
+    """
+    here = SAID[loop.world]
+    for attack in (*loop.attacks, *loop.held_out, loop.fresh):
+        if loop.world not in attack.worlds:
+            raise ConfigError(f"attack {attack} does not go for {here}", fix=_others(attack.worlds))
+        if attack.roles:
+            raise ConfigError(f"attack {attack} cannot be used in the loop", why="it asks models of its own")
+        attack.check(loop.learner, None)
+    for aim in loop.aims:
+        if loop.world not in aim.worlds:
+            raise ConfigError(f"aim {aim} does not fit {here}", fix=_others(aim.worlds))
+    if loop.world not in loop.update.worlds:
+        why = f"it learns from what the learner writes, and the task is {here}"
+        raise ConfigError(f"update {loop.update} does not fit the task", why=why, fix=_others(loop.update.worlds))
+    if loop.world == "behaviour":
+        _check_behaviours(loop)
+    elif loop.benign is not None:
+        raise ConfigError(f"benign requests do not fit {here}", fix="leave out benign, or --task goals:FILE")
+
+
+def _check_behaviours(loop: Loop) -> None:
+    if loop.experts:
+        why = "there is no truth that could answer in a person's place"
+        raise ConfigError("no expert can be asked about requests", why=why, fix="--experts 0, and human:QUEUE a critic")
+    for critic in (*loop.critics, loop.refusals, *filter(None, [loop.update.advisor])):
+        critic.check(pair=False)
+        if critic.learns:
+            raise ConfigError(f"critic {critic} must be taught first", why="the loop has no labels to teach it on")
+    for arm in loop.arms:
+        if arm not in ARMS:
+            raise ConfigError(f"arm {arm} needs pairs of answers", fix=f"one of: {', '.join(ARMS)}")
+    if loop.benign is None and any(aim.benign for aim in loop.aims):
+        raise ConfigError("the aim helpful needs benign requests", fix="for example: --benign goals:SAFE.jsonl")
+    if loop.benign is not None and world_of(loop.benign) != "behaviour":
+        raise ConfigError(f"benign requests are not {loop.benign}", fix="goals:FILE")
+    if loop.refusal is not None and not loop.refusal.strip():
+        raise ConfigError("the stand-in refusal is empty", fix="leave out refusal")
+
+
+def _others(worlds: frozenset[World]) -> str:
+    return "it is for " + " or ".join(SAID[world] for world in sorted(worlds))
