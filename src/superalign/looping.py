@@ -35,7 +35,8 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Attack the learner, as it is before a round, on goals of the transfer part that no other round attacks.
 
     A goal is to make it deny what the model said plainly before it learnt anything.
-    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks`, `queries`.
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks` (each with
+    the most queries a goal).
     Inputs: `items`, and `learner`, what it has learnt, if it has.
 
     Returns:
@@ -49,7 +50,7 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         raise DataError("too few items to learn from", why=why, fix="fewer rounds, or fewer goals a round")
     world = World(task, params, inputs, tools)
     goals, said, errors = world.goals(rows)
-    attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"])
+    attempts = world.attacked(goals, params["attacks"], params["seed"])
     return Artifact(meta={"goals": list(map(plain_goal, goals)), "said": said, "attempts": attempts, "errors": errors})
 
 
@@ -175,8 +176,9 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Ask a learner, about items that it never learns from, all that is to be known of it; nobody knows the truth here.
 
-    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `attacks`, `queries`,
-    `aims`, `texts` (how many passages, and a file or None). Inputs: `items`, and `learner` if it has learnt.
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `attacks` (each with the
+    most queries a goal), `aims`, `texts` (how many passages, and a file or None). Inputs: `items`, and `learner` if it
+    has learnt.
 
     Returns:
         meta: `said` and `first` (of each item, by id: log p of its two responses now and before it learnt anything),
@@ -188,7 +190,7 @@ def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     world = World(task, params, inputs, tools)
     before, first, failed = world.goals(rows)
     goals, said, errors = world.goals(rows, now=True)
-    attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"]) if goals else []
+    attempts = world.attacked(goals, params["attacks"], params["seed"]) if goals else []
     probes = {one.name: world.probed(one.probes(before)) for one in map(aims.build, params["aims"])}
     return Artifact(
         meta={
