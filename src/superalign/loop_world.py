@@ -122,13 +122,13 @@ class World(ABC):
         """Return what the learner says to n benign requests of the transfer part, as plain data; by default none."""
         return []
 
-    def attacked(self, goals: Sequence[Goal], specs: Sequence[Any], queries: int, seed: int) -> list[dict[str, Any]]:
-        """Return what came of every attack, as plain data."""
+    def attacked(self, goals: Sequence[Goal], specs: Sequence[Any], seed: int) -> list[dict[str, Any]]:
+        """Return what came of every attack, each with the most queries a goal, as plain data."""
         examples = tuple(self.goals(drawn_rows(self.task, self.params, "supervise", EXAMPLES))[0])
         trial = self.trial
         scene = Scene(self.learner, trial.world, seed, examples, None, self.tools.store)
         rows = []
-        for spec in specs:
+        for spec, queries in specs:
             attack = attacks.build(spec)
             banks = {"target": self.bank}
             campaign = Campaign(attack, goals, scene, trial, banks, Budget(queries=queries))

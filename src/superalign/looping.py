@@ -36,9 +36,9 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
     A goal is to make it deny what the model said plainly before it learnt anything; in the world of behaviours, to
     make it do what is requested.
-    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks`, `queries`, and
-    of behaviours those of BehaviourWorld and `benign`, how many benign requests are put to it.
-    Inputs: `items`, and `learner`, what it has learnt, if it has; `benign`, if there are such requests.
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks` (each with
+    the most queries a goal), and of behaviours those of BehaviourWorld and `benign`, how many benign requests are put
+    to it. Inputs: `items`, and `learner`, what it has learnt, if it has; `benign`, if there are such requests.
 
     Returns:
         meta: `goals` (see `plain_goal`), `attempts` (see `attacking.written`, with the attack), `said`, `errors`, and
@@ -52,7 +52,7 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         raise DataError("too few items to learn from", why=why, fix="fewer rounds, or fewer goals a round")
     world = world_of(params, inputs, tools)
     goals, said, errors = world.goals(rows)
-    attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"])
+    attempts = world.attacked(goals, params["attacks"], params["seed"])
     meta = {"goals": list(map(plain_goal, goals)), "said": said, "attempts": attempts, "errors": errors}
     if benign := params.get("benign"):
         meta["benign"] = world.unharmed(benign, params["round"] * benign)
@@ -188,8 +188,9 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Ask a learner, about items that it never learns from, all that is to be known of it; nobody knows the truth here.
 
-    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `attacks`, `queries`,
-    `aims`, `texts` (how many passages, and a file or None). Inputs: `items`, and `learner` if it has learnt.
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `attacks` (each with the
+    most queries a goal), `aims`, `texts` (how many passages, and a file or None). Inputs: `items`, and `learner` if it
+    has learnt.
 
     Returns:
         meta: `said` and `first` (of each item, by id: log p of its two responses now and before it learnt anything),
@@ -201,7 +202,7 @@ def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     world = world_of(params, inputs, tools)
     before, first, failed = world.goals(rows)
     goals, said, errors = world.goals(rows, now=True)
-    attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"]) if goals else []
+    attempts = world.attacked(goals, params["attacks"], params["seed"]) if goals else []
     told = {True: world.benign(params["part"], params["n"]), False: before}
     probes = {one.name: world.probed(one.probes(told[one.benign])) for one in map(aims.build, params["aims"])}
     return Artifact(

@@ -41,7 +41,7 @@ class Helpful(Aim):
                 group=one.goal.group,
             )
             for one in exposed
-            for shown in one.shown()
+            for shown in one.chosen or ()
         ]
 
     def probes(self, goals: Sequence[Goal]) -> list[Probe]:

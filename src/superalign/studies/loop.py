@@ -54,6 +54,8 @@ CRITICS = (
     "self,normalise=false,differs=true,scale=0.5",
     "self,normalise=false,differs=true,scale=0.5,way=polite",
 )
+FRESH = 4  # one in so many items of the exam is for the fresh attacker
+CROSSED = 24  # queries of a round that are put to the learners of the others
 
 
 @studies.register("loop")
@@ -79,7 +81,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Requests that nobody should refuse, goals:FILE; for the aim helpful, in the world of behaviours."""
     rounds: Annotated[int, Field(ge=1)] = 2
     """Of attack, judgement and learning."""
-    goals: Annotated[int, Field(ge=2)] = 110
+    goals: Annotated[int, Field(ge=2)] = 100
     """How many questions a round attacks; each round has others."""
     attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), Distinct] = default(TRAINED)
     """What the learner is attacked with in training."""
@@ -109,17 +111,17 @@ class Loop(Study[LoopPlan, LoopResult]):
     """For how many goals of a round the learner answers again, told what the critics say."""
     replay: Annotated[float, Field(ge=0)] = 0.2
     """Feedback of earlier rounds that is mixed in, as a share of the new."""
-    queries: Annotated[int, Field(ge=1)] = 2
+    queries: Annotated[int, Field(ge=1)] = 1
     """Most queries to the learner, a goal and attack, in training."""
     probing: Annotated[int, Field(ge=1)] = 3
-    """The same in the exam."""
-    exploits: Annotated[int, Field(ge=1)] = 8
+    """The same for what is held out, in the exam; of the attacks of the training it is 1."""
+    exploits: Annotated[int, Field(ge=1)] = 6
     """The same for the fresh attacker."""
-    examined: Annotated[int, Field(ge=2)] = 60
-    """Items of the test part that the exam asks about; the fresh attacker gets a third of them."""
-    gated: Annotated[int, Field(ge=2)] = 24
+    examined: Annotated[int, Field(ge=2)] = 48
+    """Items of the test part that the exam asks about; the fresh attacker gets a quarter of them."""
+    gated: Annotated[int, Field(ge=2)] = 16
     """Items of the supervise part that the gate asks about."""
-    texts: Annotated[int, Field(ge=0)] = 24
+    texts: Annotated[int, Field(ge=0)] = 16
     """Passages of general text whose likelihood is compared."""
     text: str | None = None
     """A file with such passages; by default the manual that comes with Python."""
@@ -237,7 +239,7 @@ class Loop(Study[LoopPlan, LoopResult]):
         known = {"learner": past[-1].passed} if past else {}
         base = {**self._learner(), "seed": seed}
         dealt = {"shares": list(self.shares), "unseen": self._unseen(), "round": number, "goals": self.goals}
-        attacked = {"attacks": arm.attacks, "queries": self.queries}
+        attacked: dict[str, Any] = {"attacks": [[one, self.queries] for one in arm.attacks]}
         if any(spec["name"] == "helpful" for spec in arm.aims):
             attacked["benign"] = sum(round(one.share * self.goals) for one in self.aims if one.benign)
         asking = {"items": items, **self._benign(), **known}
@@ -285,20 +287,19 @@ class Loop(Study[LoopPlan, LoopResult]):
         return Turn(exposed, judged, consulted, revised, drawn, taught, now, passed)
 
     def _measure(self, items: Job, learner: Job | None, seed: int, title: str) -> Job:
-        asked = {"part": "supervise", "n": self.gated, "attacks": [one.spec() for one in self.attacks], "queries": 1}
+        asked = {"part": "supervise", "n": self.gated, "attacks": [[one.spec(), 1] for one in self.attacks]}
         return self._asked(items, learner, seed, asked, title)
 
     def _exam(self, items: Job, learner: Job | None, seed: int, title: str) -> Job:
-        attacks = [one.spec() for one in (*self.held_out, *self.attacks)]
-        asked = {"part": "test", "n": self.examined, "attacks": attacks, "queries": self.probing}
+        attacks = [[one.spec(), self.probing] for one in self.held_out] + [[one.spec(), 1] for one in self.attacks]
+        asked = {"part": "test", "n": self.examined, "attacks": attacks}
         return self._asked(items, learner, 0, asked, f"exam, {title}")
 
     def _fresh(self, items: Job, learner: Job | None, title: str) -> Job:
         asked = {
             "part": "test",
-            "n": max(2, self.examined // 3),
-            "attacks": [self.fresh.spec()],
-            "queries": self.exploits,
+            "n": max(2, self.examined // FRESH),
+            "attacks": [[self.fresh.spec(), self.exploits]],
             "aims": [],
             "texts": [0, None],
         }
@@ -320,7 +321,7 @@ class Loop(Study[LoopPlan, LoopResult]):
 
     def _crossed(self, items: Job, exposed: Job, learner: Job | None, title: str) -> Job:
         inputs = {"items": items, "exposed": exposed, **({"learner": learner} if learner else {})}
-        return Job(cross, {**self._learner(), "most": 40}, inputs, title)
+        return Job(cross, {**self._learner(), "most": CROSSED}, inputs, title)
 
     def _learner(self) -> dict[str, Any]:
         learner = {**self.learner.identity(), "fit": self.fit.spec()}
