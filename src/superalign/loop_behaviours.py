@@ -52,7 +52,7 @@ class BehaviourWorld(World):
         if told is None:
             return self.critic
         critic = critics.build(told["critic"])
-        if told["itself"] and hasattr(critic, "model"):
+        if told["itself"]:
             return critic.model_copy(update={"model": self.learner})
         return critic
 

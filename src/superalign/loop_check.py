@@ -73,6 +73,10 @@ def _check_behaviours(loop: Loop) -> None:
         critic.check(pair=False)
         if critic.learns:
             raise ConfigError(f"critic {critic} must be taught first", why="the loop has no labels to teach it on")
+    advisor = loop.update.advisor
+    if advisor and loop.update.advises_itself and not hasattr(advisor, "model"):
+        why = "the learner itself is to be asked, and that critic asks no one model"
+        raise ConfigError(f"update {loop.update} cannot ask critic {advisor}", why=why, fix="rubric or principles")
     for arm in loop.arms:
         if arm not in ARMS:
             raise ConfigError(f"arm {arm} needs pairs of answers", fix=f"one of: {', '.join(ARMS)}")

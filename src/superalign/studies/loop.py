@@ -337,7 +337,10 @@ class Loop(Study[LoopPlan, LoopResult]):
         advisor, needed = self.update.advisor, self.update.ways[0] != "revision"
         if advisor is None:
             return {"needed": needed}
-        return {"needed": needed, "advisor": {**advisor.identity(), "itself": self.update.advises_itself}}
+        itself = self.update.advises_itself
+        if itself:
+            advisor = advisor.model_copy(update={"model": self.learner})
+        return {"needed": needed, "advisor": {**advisor.identity(), "itself": itself}}
 
     def _benign(self) -> dict[str, Job]:
         return {"benign": _read(self.benign)} if self.benign else {}
