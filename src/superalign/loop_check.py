@@ -68,7 +68,7 @@ def check(loop: Loop) -> None:
 def _check_behaviours(loop: Loop) -> None:
     if loop.experts:
         why = "there is no truth that could answer in a person's place"
-        raise ConfigError("no expert can be asked about requests", why=why, fix="--experts 0, and human:QUEUE a critic")
+        raise ConfigError("no expert can be asked about requests", why=why, fix="--experts 0")
     for critic in (*loop.critics, loop.refusals, *filter(None, [loop.update.advisor])):
         critic.check(pair=False)
         if critic.learns:
