@@ -34,7 +34,10 @@ def world_of(task: TaskSource) -> World:
 
 def suited(given: Any) -> Any:
     """Return the settings with what else is set by default where the task is requests."""
-    if not isinstance(given, dict) or "task" not in given or world_of(tasks.build(given["task"])) == "knowledge":
+    try:
+        if not isinstance(given, dict) or world_of(tasks.build(given["task"])) == "knowledge":
+            return given
+    except (ConfigError, KeyError):  # the field itself says what is wrong, and where; or the task is the usual one
         return given
     aims = ("steadfast", "helpful") if given.get("benign") else ("steadfast",)
     return {**BEHAVIOURS, "aims": aims, **given}

@@ -214,7 +214,9 @@ class _Scorer(Evidence):
         start = self.fetch(self.plan.exam).meta
         tags = [self.task.items[self.places[row[0]]].tags for row in start["goals"]]
         unseen = {tuple(one) for one in self.plan.exam.params["unseen"]}
-        for name in sorted({key for one in tags for key, value in one.items() if isinstance(value, str)}):
+        for name in sorted(
+            {key for one in tags for key, value in one.items() if isinstance(value, str) and key != "opening"}
+        ):
             for value in sorted({str(one.get(name)) for one in tags}):
                 before, after = (self.success(arm, phase, True, (name, value)) for phase in PHASES)
                 yield Slice(

@@ -27,6 +27,7 @@ from superalign.supervisor import OracleExpert
 from superalign.task import Comparison, Gold, Task
 from superalign.update import updates
 
+MORE = "more goals, or other critics or aims; of requests where no response of its own is good, refusal=TEXT"
 SURE = 0.95  # how probably an expert's answer is right
 
 
@@ -148,7 +149,7 @@ def draw_said(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
 @step(version=1)
 def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
-    """Let the learner refine itself from the feedback of a round, with some of earlier rounds.
+    """Let the learner refine itself from the feedback of a round, with some of earlier rounds; if there is none, all.
 
     Parameters: `model`, `fingerprint`, `fit`, `update`, `aims` (specs), `replay`, `seed`, `round`.
     Of behaviours also `refusal`: a response that stands in where the learner has no good one of its own, or None.
@@ -167,10 +168,11 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         row for one in map(aims.build, params["aims"]) for row in one.feedback(benign if one.benign else found, rng)
     ]
     older = [Feedback.read(row) for name in sorted(inputs) if name.startswith("past") for row in _fed(inputs[name])]
-    again = rng.permutation(len(older))[: round(params["replay"] * len(fresh))]
+    replayed = round(params["replay"] * len(fresh)) if fresh else len(older)
+    again = rng.permutation(len(older))[:replayed]
     rows = [*fresh, *(older[place] for place in again.tolist())]
     if not any(row.weight > 0 for row in rows):
-        raise DataError("the round gave no feedback that weighs anything", fix="more goals, or other critics or aims")
+        raise DataError("the round gave no feedback that weighs anything", fix=MORE)
     task, labels = update.lesson(rows)
     start = inputs["learner"].tensors if "learner" in inputs else {}
     lesson = Lesson(update.loss, np.arange(len(rows)), labels, params["seed"], start=start)

@@ -132,6 +132,13 @@ def test_every_update_learns(command: list[str], shell: Shell, update: str) -> N
     assert set(row["ways"]) <= ways.get(update, {"drawn", "nothing"}) | {"stand-in"}
 
 
+def test_a_round_from_which_nothing_can_be_learnt_says_what_to_do(command: list[str], shell: Shell) -> None:
+    """No response of the learner's own is good, and no other is given."""
+    small = ["--goals", "3", "--examined", "2", "--gated", "2", "--aims", "steadfast"]
+    ended = shell.fork(*command, *small, "--critics", "keywords,phrases=never", "--out", "run").exits(2)
+    ended.says("gave no feedback", "refusal=TEXT")
+
+
 def test_killed_while_it_draws_it_goes_on_to_the_same_rounds(
     undisturbed: Shell, command: list[str], shell: Shell
 ) -> None:
