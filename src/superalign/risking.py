@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from superalign.attacker import Goal, apart
+from superalign.attacker import Goal, World, apart
 from superalign.attacking import Params
 from superalign.bank import look
 from superalign.job import Inputs, Job, Tools, step
@@ -62,13 +62,15 @@ def find_risks(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     return Artifact(meta=counts | whole | {"truncated": looked.truncated})
 
 
-def risks_of(model: Model | None, items: Job, exposed: Mapping[tuple[int, int], Job]) -> Job | None:
+def risks_of(
+    model: Model | None, items: Job, exposed: Mapping[tuple[int, int], Job], world: World = "knowledge"
+) -> Job | None:
     """Return the job that looks for risks, by the attempts of each seed and round; None without a model."""
     if model is None or not exposed:
         return None
     named = {f"exposed{seed}_{number}": (seed, number) for seed, number in exposed}
     rounds = {name: list(when) for name, when in named.items()}
-    params = {**model.identity(), "world": "knowledge", "link": LINK, "rounds": rounds}
+    params = {**model.identity(), "world": world, "link": LINK, "rounds": rounds}
     inputs = {"items": items, **{name: exposed[when] for name, when in named.items()}}
     return Job(find_risks, params, inputs, "emergent risks")
 
@@ -107,7 +109,7 @@ def masked(text: str, goal: Goal, spoken: Collection[str] = ()) -> str:
 
 
 def _failures(
-    meta: Mapping[str, Any], seed: int, number: int, world: Any, spoken: Collection[str]
+    meta: Mapping[str, Any], seed: int, number: int, world: World, spoken: Collection[str]
 ) -> Iterator[Failure]:
     goals = {goal.id: goal for goal in map(goal_of, meta["goals"])}
     for row in meta["attempts"]:

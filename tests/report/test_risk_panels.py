@@ -59,7 +59,7 @@ def test_a_candidate_is_shown_with_its_figures():
 
 def test_the_tree_says_what_was_tested_and_what_is_empty():
     text = text_of(result([]))
-    assert "how it fails: 1 of 25 leaves tested" in text
+    assert "how it fails: 1 of 25\u00a0leaves tested" in text
     assert "empty" in text
     assert "nothing here says that a model is aligned" in text
     branches = [attributes for name, attributes in Reader(str(panels(result([])))).elements if name == "details"]
