@@ -6,11 +6,13 @@ import pytest
 
 from superalign.attacker import Goal
 from superalign.attacks._words import clause
+from superalign.errors import SuperalignError
 from superalign.job import Tools
 from superalign.loop_world import plain_goal
 from superalign.model import models
 from superalign.risking import find_risks, masked, risks_of
 from superalign.store import Artifact, Store
+from superalign.studies.loop import Loop
 from superalign.task import Comparison, Task
 
 CITIES = ("Lyon", "Lima", "Kyoto", "Graz", "Oslo", "Quito", "Porto", "Basel", "Leeds", "Malmö", "Turin", "Varna")
@@ -126,3 +128,21 @@ def test_a_round_without_failures_and_an_unknown_tactic_are_counted(embedded_hom
 
 def test_without_a_model_there_is_no_job():
     assert risks_of(None, None, {(0, 0): None}) is None
+
+
+def test_the_setting_can_be_none_and_survives_its_own_file():
+    off = Loop.parse({"risk_model": "none"})
+    assert off.risk_model is None
+    assert Loop.parse(off.model_dump(mode="json")) == off
+    with pytest.raises(SuperalignError, match="only writes text"):
+        Loop.parse({"risk_model": "openai:some,url=http://127.0.0.1:1/v1"})
+
+
+@pytest.mark.model
+def test_the_plan_looks_at_the_first_arm_of_all_seeds(embedded_home):
+    plan = Loop.parse({"arms": ["full", "no-gate"], "seeds": 2, "rounds": 2}).plan()
+    assert plan.risks is not None
+    first = [turn.exposed.key for line in plan.lines if line.arm == "full" for turn in line.turns]
+    assert [plan.risks.inputs[f"exposed{seed}_{n}"].key for seed in range(2) for n in range(2)] == first
+    assert list(plan.jobs())[-1] is plan.risks
+    assert Loop.parse({"risk_model": "none"}).plan().risks is None
