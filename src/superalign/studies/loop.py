@@ -30,9 +30,10 @@ from superalign.loop_evaluation import evaluate
 from superalign.loop_evidence import LoopEvidence
 from superalign.loop_result import LoopResult
 from superalign.looping import consult, cross, expose, gate, judge, measure, revise_said, teach
-from superalign.model import Model, ModelChoice, Stage
+from superalign.model import LayeredModelChoice, Model, ModelChoice, Stage
 from superalign.prose import fingerprint as text_fingerprint
 from superalign.registry import Distinct, default
+from superalign.risking import risks_of
 from superalign.steps import read_gold, read_items
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import Shares, TaskChoice
@@ -124,6 +125,8 @@ class LoopPlan(Plan):
     exam: Job
     fresh: Job
     lines: list[Line]
+    risks: Job | None = None
+    """What is new or grows among the failures of the first arm."""
 
     def jobs(self) -> Iterator[Job]:
         """Yield the start first, then line after line."""
@@ -136,6 +139,8 @@ class LoopPlan(Plan):
             if line.fresh:
                 yield line.fresh
             yield from line.crossed.values()
+        if self.risks:
+            yield self.risks
 
 
 @studies.register("loop")
@@ -203,6 +208,8 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Share of the evidence that it may follow less often than at the start."""
     lose_text: Annotated[float, Field(ge=0)] = 0.1
     """Nats a token that it may lose on general text."""
+    risk_model: LayeredModelChoice | None = default("embedded:minilm")
+    """Whose features tell what kind a failure is, to find kinds that are new or grow; or none."""
     arms: Annotated[tuple[Ablation, ...], Field(min_length=1)] = ("full",)
     """The loop as it is set (full), or with something taken out or put in its place."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -217,6 +224,11 @@ class Loop(Study[LoopPlan, LoopResult]):
             if "=" not in one:
                 raise ConfigError(f"'unseen' is tag=value, not '{one}'", fix="for example: relation=continent")
         return unseen
+
+    @field_validator("risk_model", mode="before")
+    @classmethod
+    def _none(cls, model: Any) -> Any:
+        return None if model == "none" else model
 
     def model_post_init(self, _: object) -> None:
         """Refuse what cannot be, before anything is fetched."""
@@ -256,7 +268,11 @@ class Loop(Study[LoopPlan, LoopResult]):
         gold = Job(read_gold, source, title="read the truth")
         start, fresh = self._exam(items, None, 0, "before"), self._fresh(items, None, "before")
         lines = [self._line(arm, seed, items, gold) for seed in range(self.seeds) for arm in self.arms]
-        return LoopPlan(items, gold, start, fresh, lines)
+        turns = {
+            (line.seed, n): turn for line in lines if line.arm == self.arms[0] for n, turn in enumerate(line.turns)
+        }
+        risks = risks_of(self.risk_model, items, {when: turn.exposed for when, turn in turns.items()})
+        return LoopPlan(items, gold, start, fresh, lines, risks)
 
     def conclude(self, plan: LoopPlan, fetch: Fetch, conduct: Conduct) -> LoopResult:
         """Score what was said before and after."""
@@ -378,6 +394,7 @@ class Loop(Study[LoopPlan, LoopResult]):
 
     def _models(self) -> list[Model]:
         found = [self.learner, *(model for one in self.critics for model in one.models())]
+        found += [self.risk_model] if self.risk_model else []
         return list({str(model): model for model in found}.values())
 
 
