@@ -117,6 +117,12 @@ class Frame(Generic[R]):
         return tag("details", tag("summary", "Numbers"), data, open=not self.draws)
 
 
+def tabled(name: str, title: str, what: str, *body: Markup | None, wide: bool = True) -> Markup:
+    """Return a panel without a figure: `name` is its id, `what` how to read it."""
+    kind = "panel wide" if wide else "panel"
+    return tag("section", tag("h3", title), tag("p", what, class_="what"), *body, class_=kind, id=name)
+
+
 def differences(tests: Sequence[PairedTest], title: str) -> Markup:
     """Return the table of paired tests."""
     rows: Rows = [
