@@ -17,6 +17,7 @@ from superalign.result import Interval, PairedTest, Role
 R = TypeVar("R", bound=Shown)
 WHO = Column("Role and method")
 Rows = list[list[Child]]
+NOTHING = "There is nothing to draw: none of these figures could be taken."
 NO_FIGURES = "Figures need the package vl-convert-python; install it with: pip install 'superalign[report]'"
 
 
@@ -103,10 +104,12 @@ class Frame(Generic[R]):
         return tag("section", *parts, counts, self.numbers(data), class_="panel wide", id="calibration")
 
     def draw(self, name: str, title: str, spec: Spec) -> Markup | None:
-        """Return the drawing, or None when there is nothing to draw or figures cannot be drawn."""
+        """Return the drawing, or None when figures cannot be drawn."""
         label = f"{title}. The table below holds its numbers."
-        if not (self.draws and spec["layer"]):
+        if not self.draws:
             return None
+        if not spec["layer"]:
+            return tag("p", NOTHING, class_="what")
         try:
             return svg.draw(spec, name, label)
         except ValueError as error:  # a figure that fails must not cost the reader the rest

@@ -47,7 +47,7 @@ def bought(result: LoopResult) -> Markup:
         for one in sorted(result.bought, key=lambda one: not one.turned)[:BOUGHT]
     ]
     columns = [Column(name) for name in ("Seed, round", "Question", "Said plainly", "Attacked with")]
-    columns += [*numbers("Apart", "Before", "After"), Column("Verdict"), *numbers("Pieces")]
+    columns += numbers("Apart", "Before", "After", "Verdict", "Pieces")
     return tabled(
         "bought", title, what, table(columns, rows, title, "examples"), _more(len(result.bought) - BOUGHT, "answer")
     )

@@ -19,10 +19,11 @@ ATTACKER = Series("student", "attacker", "Attacker", WEAK, "square")
 CRITIC = Series("student", "critic", "Critic", STUDENTS[2], "triangle-up")
 LEARNER = Series("student", "learner", "Learner", STUDENTS[0], "circle")
 BEFORE = Series("student", "before", "Before", CONTROL, "circle")
+AFTER = Series("student", "after", "After", STUDENTS[0], "circle")
 SEEDS = ("circle", "triangle-up", "square", "diamond", "triangle-down", "triangle-right")
 TICKS = 5  # counts up to this have a number at each
 PER_CENT = tuple(float(value) for value in range(0, 101, 20))
-APART, PAIR = 6, 58
+APART, PAIR = 6, 64
 """Pixels that before and after stand off the middle of their row, and its height."""
 
 
@@ -78,7 +79,7 @@ def over_rounds(measure: Measure, rows: Sequence[RoundRow], who: Series) -> Spec
     values = [point.y for point in points]
     most_counted = max([1.0, *values])
     ticks = tuple(float(n) for n in range(int(most_counted) + 1)) if most_counted <= TICKS else ()
-    counts = Axis("", 0, 1.2 * most_counted, values=ticks)
+    counts = Axis("", 0, 1.2 * most_counted, values=ticks, whole=True)
     up = {"share": Axis("", -6, 106, values=(0, 50, 100)), "count": counts, "number": _room(values)}[measure.kind]
     return curves(points, across, up, height=104, width=300)
 
@@ -103,7 +104,7 @@ def path(standings: Sequence[Standing]) -> Spec:
 
 
 def _pair(pair: Pair) -> Iterator[Dot]:
-    for who, figure, n, shift in ((BEFORE, pair.before, pair.n[0], -APART), (LEARNER, pair.after, pair.n[1], APART)):
+    for who, figure, n, shift in ((BEFORE, pair.before, pair.n[0], -APART), (AFTER, pair.after, pair.n[1], APART)):
         if figure:
             value, low, high = (100 * edge for edge in (figure.value, figure.low, figure.high))
             said = words.percent(figure.value)
