@@ -114,7 +114,7 @@ def curves(
     equal = [{"x": end, "y": end} for end in ends]
     data = _dicts(points)
     wide = [point for point in data if point["low"] < point["high"]]
-    named = [point for point in data if point["text"]]
+    named = [point for point in data if point["label"]]
     look = {"size": {**_raw("size"), "type": "quantitative"}, "shape": _raw("shape"), "description": {"field": "tip"}}
     layers = [
         _layer(_dicts(bands), {"type": "rect", **SHADE}, span),
@@ -123,7 +123,7 @@ def curves(
         _layer(wide, {"type": "area", **SHADE}, {**curve, **span}),
         _layer(data, {"type": "line", "strokeWidth": 2}, {**curve, "y": y}),
         _layer(data, {"type": "point", "filled": True, "opacity": 1, "aria": True}, {**curve, "y": y, **look}),
-        _layer(named, {**BOLD, **PLACES["above"]}, {"x": x, "y": y, "text": {"field": "text"}}),
+        _layer(named, {**BOLD, **PLACES["above"]}, {"x": x, "y": y, "text": {"field": "label"}}),
     ]
     return _chart(layers, height, width)
 

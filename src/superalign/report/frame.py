@@ -80,7 +80,8 @@ class Frame(Generic[R]):
         """
         caption = tag("figcaption", tag("h3", title), tag("p", what, class_="what"))
         key = legend([self.book[k] for k in dict.fromkeys(keys)]) if keys and self.draws else None
-        figure = tag("figure", caption, key, self.draw(name, title, spec))
+        empty = None if spec["layer"] else tag("p", NOTHING, class_="what")
+        figure = tag("figure", caption, key, self.draw(name, title, spec), empty)
         left_out = beside(self.result, counts, pgr)
         return tag(
             "section", figure, left_out, self.numbers(data), after, class_="panel wide" if wide else "panel", id=name
@@ -104,12 +105,10 @@ class Frame(Generic[R]):
         return tag("section", *parts, counts, self.numbers(data), class_="panel wide", id="calibration")
 
     def draw(self, name: str, title: str, spec: Spec) -> Markup | None:
-        """Return the drawing, or None when figures cannot be drawn."""
+        """Return the drawing, or None when there is nothing to draw or figures cannot be drawn."""
         label = f"{title}. The table below holds its numbers."
-        if not self.draws:
+        if not (self.draws and spec["layer"]):
             return None
-        if not spec["layer"]:
-            return tag("p", NOTHING, class_="what")
         try:
             return svg.draw(spec, name, label)
         except ValueError as error:  # a figure that fails must not cost the reader the rest

@@ -138,9 +138,9 @@ def _stand(one: Standing, series: str, colour: Colour) -> Point:
     x, y = 100 * one.competence, 100 * one.conformity
     said = f"competence {words.percent(one.competence)}, conformity {words.percent(one.conformity)}"
     back = "" if one.accepted else ", rolled back"
-    text = str(one.round) if one.round else ""
+    label = str(one.round) if one.round else ""
     tip = f"seed {one.seed}, {_when(one.round)}: {said}{back}"
-    return Point(x, y, y, y, series, colour.light, shape, tip, 90, text)
+    return Point(x, y, y, y, series, colour.light, shape, tip, 90, label)
 
 
 def _when(number: int) -> str:

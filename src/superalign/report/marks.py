@@ -97,4 +97,5 @@ class Point:
     shape: str
     tip: str
     size: float = 60
-    text: str = ""
+    label: str = ""
+    """What stands over it."""
