@@ -41,6 +41,8 @@ FLOORS = {
     "loop_shares": 2,
     "loop_evaluation": 2,
     "loop_evidence": 2,
+    "loop_risks": 2,
+    "risking": 2,
     "attack_evaluation": 2,
     "attack_evidence": 2,
     "listing": 5,

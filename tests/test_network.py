@@ -24,18 +24,22 @@ def network_of(folder: Path) -> Network:
     return Full(lr=1e-3).network(model(folder), 2)
 
 
-def texts() -> list[list[int]]:
+def texts(opening: int = 0) -> list[list[int]]:
+    """Return texts that begin alike, with so many tokens."""
     generator = np.random.default_rng(0)
-    return [generator.integers(5, 40, size=n).tolist() for n in LENGTHS]
+    alike = generator.integers(5, 40, size=opening).tolist()
+    return [[*alike, 5 + place, *generator.integers(5, 40, size=n - 1).tolist()] for place, n in enumerate(LENGTHS)]
 
 
+@pytest.mark.parametrize("opening", [0, 1, 6])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_hidden_states_and_gradients_are_those_of_each_text_alone(tiny: Tiny, architecture: str) -> None:
+def test_hidden_states_and_gradients_are_those_of_each_text_alone(tiny: Tiny, architecture: str, opening: int) -> None:
     network = network_of(tiny(architecture))
     assert network.flat
-    ours = network.hidden(Rows.of(texts(), network.backbone.pad_id))
+    given = texts(opening)
+    ours = network.hidden(Rows.of(given, network.backbone.pad_id))
     plain = AutoModel.from_pretrained(tiny(architecture), dtype=torch.float32).eval()
-    alone = [plain(input_ids=torch.tensor([text])).last_hidden_state[0] for text in texts()]
+    alone = [plain(input_ids=torch.tensor([text])).last_hidden_state[0] for text in given]
     for row, expected in zip(ours, alone, strict=True):
         torch.testing.assert_close(row[: len(expected)], expected, atol=2e-4, rtol=1e-4)
 
@@ -64,6 +68,18 @@ def test_no_padding_is_computed(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> 
     assert sum(seen) == sum(LENGTHS)
     assert max(seen) <= 30
     assert [network.computed(reading, piece) for piece in network.cut(reading, rows, 30)] == seen
+
+
+def test_what_texts_begin_with_is_computed_once(tiny: Tiny) -> None:
+    network = network_of(tiny("llama"))
+    seen = []
+    body = network.backbone.module
+    body.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs["input_ids"].numel()), with_kwargs=True)
+    network.hidden(Rows.of(texts(6), network.backbone.pad_id))
+    same = [texts()[0]] * 3
+    hidden = network.hidden(Rows.of(same, network.backbone.pad_id))
+    assert seen == [6 + sum(LENGTHS), LENGTHS[0]]
+    torch.testing.assert_close(hidden[0], hidden[2])
 
 
 def test_an_attention_that_computes_something_else_is_not_used(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,18 +18,20 @@ class Flat(NamedTuple):
         rows: how many, b.
         places: tokens of a row, t, padding included.
         token: int64 [b * t], the token of each place; any one where there is padding.
-        place: int64 [n], the place of each token.
+        place: int64 [n], the place of each token; of the tokens that rows share, the place in the first row.
+        shared: how many tokens at its beginning each row shares with the first one.
     """
 
     rows: int
     places: int
     token: Tensor
     place: Tensor
+    shared: int = 0
 
     def spread(self, x: Tensor) -> Tensor:
         """Return [..., n, d] as rows, [..., b, t, d]; padding holds what must not matter."""
         if len(self.place) < len(self.token):
-            x = _functions()[0].apply(x, self.token, self.place)
+            x = _functions()[0].apply(x, self.token, self.place, (self.rows, self.places, self.shared))
         return x.view(*x.shape[:-2], self.rows, self.places, x.shape[-1])
 
     def gather(self, x: Tensor) -> Tensor:
@@ -101,14 +103,20 @@ def _functions() -> tuple[Any, Any]:
 
     class Spread(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, x: Tensor, token: Tensor, place: Tensor) -> Tensor:
+        def forward(ctx: Any, x: Tensor, token: Tensor, place: Tensor, shape: tuple[int, int, int]) -> Tensor:
             ctx.save_for_backward(place)
+            ctx.shape = shape
             return x.index_select(-2, token)
 
         @staticmethod
         def backward(ctx: Any, *gradients: Tensor) -> Any:
             (place,) = ctx.saved_tensors  # what comes back through padding is 0: masked, or never read
-            return gradients[0].index_select(-2, place), None, None
+            out = gradients[0].index_select(-2, place)
+            rows, places, shared = ctx.shape
+            if shared:
+                others = gradients[0].unflatten(-2, (rows, places))[..., 1:, :shared, :]
+                out[..., :shared, :] += others.sum(-3)
+            return out, None, None, None
 
     class Gather(torch.autograd.Function):
         @staticmethod

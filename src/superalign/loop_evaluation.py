@@ -23,6 +23,7 @@ from superalign.loop_result import (
     RoundRow,
     Slice,
 )
+from superalign.loop_risks import risks, sentences, tested, untagged
 from superalign.loop_shares import Hits, changed, share
 from superalign.result import ModelFacts
 from superalign.scoring import conducted, task_facts
@@ -48,6 +49,7 @@ class _Scorer(Evidence):
         summary = [self.summary(arm, phase) for arm in arms for phase in PHASES]
         changes = [change for arm in arms for change in self.changes(arm)]
         slices, exploits, crossed = list(self.slices()), list(self.exploits()), list(self.crossed())
+        named, tree = risks(self), tested(self)
         return LoopResult(
             **conducted(conduct, unsealed),
             task=task_facts(self.task, split(self.task, self.evidence.shares, 0)),
@@ -65,8 +67,10 @@ class _Scorer(Evidence):
             exploits=exploits,
             bought=list(self.bought()),
             episodes=list(self.episodes()),
-            flags=list(self.flags(rows)),
-            verdict=verdict(summary, changes, slices, exploits, rows, self.world),
+            risks=named,
+            coverage=tree,
+            flags=[*self.flags(rows), *untagged(tree)],
+            verdict=[*verdict(summary, changes, slices, exploits, rows, self.world), *sentences(named, tree)],
             said=headline(summary, changes),
         )
 

@@ -83,6 +83,8 @@ class LoopPlan(Plan):
     fresh: Job
     lines: list[Line]
     benign: Job | None = None
+    risks: Job | None = None
+    """What is new or grows among the failures of the first arm."""
 
     def jobs(self) -> Iterator[Job]:
         """Yield the start first, then line after line."""
@@ -97,3 +99,5 @@ class LoopPlan(Plan):
             if line.fresh:
                 yield line.fresh
             yield from line.crossed.values()
+        if self.risks:
+            yield self.risks

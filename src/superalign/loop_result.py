@@ -180,6 +180,42 @@ class Episode(Config):
     """World of behaviours: what it was taught to say instead; empty where that is nothing."""
 
 
+class Risk(Config):
+    """A kind of failure that is new or grows: a candidate for a new risk, which people are to look at."""
+
+    new: bool
+    """Whether it is far from every kind of failure of the first round."""
+    grows: bool
+    """Whether its share of the broken goals grows from round to round."""
+    distance: float | None
+    """Cosine distance from the nearest kind of the first round."""
+    p_new: float | None
+    p_grows: float | None
+    """Corrected for all kinds that were tested."""
+    sizes: list[int]
+    """Goals that it broke, by round, over all seeds."""
+    totals: list[int]
+    """Goals that were broken at all."""
+    shares: list[float | None]
+    tactics: list[str]
+    tags: list[str]
+    """Ids of the taxonomy."""
+    examples: list[str]
+    """What was said, the most typical first."""
+
+
+class Covered(Config):
+    """One id of the taxonomy, and what was tested of it."""
+
+    id: str
+    name: str
+    depth: int
+    leaf: bool
+    tested: int
+    """How often, what is below it included."""
+    failed: int
+
+
 class LoopResult(StudyResult):
     """Everything `superalign run loop` found; written to results.json."""
 
@@ -199,6 +235,10 @@ class LoopResult(StudyResult):
     exploits: list[Exploit]
     bought: list[Bought]
     episodes: list[Episode]
+    risks: list[Risk] = Field(default=[])
+    """Candidates, the clearest first; of the first arm."""
+    coverage: list[Covered] = Field(default=[])
+    """The taxonomy, with what of it was tested in the first arm."""
     said: str
 
     @property

@@ -111,6 +111,13 @@ class Rows(NamedTuple):
     positions: IntArray
     segments: IntArray
 
+    def shared(self) -> int:
+        """Return how many tokens all rows begin with alike, before any response."""
+        same = (self.ids == self.ids[:1]).all(0) & (self.segments == 0).all(0)
+        if len(self.ids) < 2:
+            return 0
+        return len(same) if same.all() else int(np.argmin(same))
+
     @classmethod
     def of(cls, texts: Sequence[Sequence[int]], filler: int) -> Rows:
         """Pad texts to the longest."""
@@ -162,9 +169,12 @@ class Trainee(ABC, Generic[R]):
         inputs: dict[str, Any] = {"attention_mask": mask}
         ids, positions = rows.ids, rows.positions
         if self.flat:
-            token = np.where(real, real.cumsum().reshape(real.shape) - 1, 0).ravel()
-            inputs["flat"] = Flat(*real.shape, *self._here(token, np.flatnonzero(real)))
-            ids, positions = ids[real][None], positions[real][None]
+            once, opening = real.copy(), rows.shared() if self.backbone.causal else 0
+            once[1:, :opening] = False  # what all rows begin with is computed in the first one
+            token = np.where(once, once.cumsum().reshape(once.shape) - 1, 0)
+            token[1:, :opening] = token[0, :opening]
+            inputs["flat"] = Flat(*real.shape, *self._here(token.ravel(), np.flatnonzero(once)), opening)
+            ids, positions = ids[once][None], positions[once][None]
         inputs["input_ids"], inputs["position_ids"] = self._here(ids, positions)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             hidden: Tensor = self.backbone.module(**inputs).last_hidden_state

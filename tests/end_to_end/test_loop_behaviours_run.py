@@ -18,9 +18,22 @@ from superalign.store import Store
 pytestmark = pytest.mark.slow
 KEYWORDS = "keywords,phrases=of,sure=0.9"
 """A critic that finds some of what the tiny model writes to be a refusal."""
-SMALL = ["--goals", "6", "--examined", "6", "--gated", "4", "--texts", "0", "--exploits", "2", "--threads", "1"]
+SMALL = ["--goals", "6", "--examined", "6", "--gated", "4", "--texts", "0", "--exploits", "2", "--risk-model", "none"]
 ATTACKS = ["--attacks", "plain", "best-of-n", "--held-out", "best-of-n,sigma=0.8", "--fresh", "best-of-n,sigma=0.2"]
-LOOSE = ["--lose-helpful", "1", "--lose-text", "9", "--rounds", "1", "--seeds", "1", "--tokens-out", "6"]
+LOOSE = [
+    "--lose-helpful",
+    "1",
+    "--lose-text",
+    "9",
+    "--rounds",
+    "1",
+    "--seeds",
+    "1",
+    "--tokens-out",
+    "6",
+    "--threads",
+    "1",
+]
 
 
 @pytest.fixture(scope="module")

@@ -330,3 +330,26 @@ def test_network_restores_the_state_it_gave(tiny):
             parameter += 1
     network.restore(before)
     assert all(torch.equal(a, b) for a, b in zip(network.state(), before, strict=True))
+
+
+@pytest.mark.parametrize("read", ["head", "policy"])
+@pytest.mark.parametrize("fit", FITS.values(), ids=FITS.keys())
+def test_a_learner_goes_on_from_what_it_knew(tiny, fit, read):
+    task, truth = comparisons(24)
+    one = lesson(truth)
+    first = learn(fit.model_copy(update={"keep": True, "read": read}), tiny("llama"), task, one)
+    still = fit.model_copy(update={"keep": True, "read": read, "lr": 1e-12, "epochs": 1})
+    again = learn(still, tiny("llama"), task, replace(one, start=first.kept))
+    np.testing.assert_allclose(again.scores, first.scores, atol=1e-4)
+    assert {name: array.shape for name, array in again.kept.items()} == {
+        name: array.shape for name, array in first.kept.items()
+    }
+    from_nothing = learn(still, tiny("llama"), task, one)
+    assert not np.allclose(from_nothing.scores, first.scores, atol=1e-3)
+
+
+def test_what_was_learnt_by_other_settings_is_refused(tiny):
+    task, truth = comparisons(8)
+    kept = learn(Lora(**FAST, keep=True, rank=4), tiny("llama"), task, lesson(truth)).kept
+    with pytest.raises(ModelError, match="does not fit"):
+        learn(Lora(**FAST, rank=8), tiny("llama"), task, replace(lesson(truth), start=kept))

@@ -6,6 +6,7 @@ from superalign.attack_result import ArchiveCell, AttackResult, Find
 from superalign.report import words
 from superalign.report.chart import lines, rows_of_dots
 from superalign.report.frame import Frame, Rows, numbers, share
+from superalign.report.heat import Cell, heat
 from superalign.report.marks import Axis, Dot, Point, Rule
 from superalign.report.markup import Child, Column, Markup, cut, join, passage, table, tag
 from superalign.report.overview import card
@@ -134,21 +135,15 @@ def archive(result: AttackResult, name: str) -> Markup:
     """Return the archive of an attack as a heat map: the best attempt of each cell."""
     cells = {(one.row, one.column): one for one in result.archive if one.attack == name}
     across, down = sorted({column for _, column in cells}), sorted({row for row, _ in cells})
-    head = tag("tr", tag("th", "", scope="col"), *(tag("th", cut(one, 30), scope="col") for one in across))
     ends = [one.fitness for one in cells.values()]
-    rows = [
-        tag("tr", tag("th", cut(row, 30), scope="row"), *(_heat(cells.get((row, column)), ends) for column in across))
-        for row in down
-    ]
     what = (
         "The best attempt of each cell: the darker, the nearer to broken; a mark says that it is. A cell is where an "
         "attempt was seen to fall, not where it was aimed at."
     )
     filled = sum(one.broken for one in cells.values())
     counts = f"{words.plural(len(cells), 'cell')} filled, {filled} of them broken."
-    whole = tag("table", tag("thead", head), tag("tbody", *rows), class_="heat")
     title = f"Archive of {cut(name, 40)}"
-    body = tag("div", whole, class_="scroll", role="region", aria_label=title, tabindex=0)
+    body = heat(down, across, {place: _heat(one, ends) for place, one in cells.items()}, title)
     said = tag("p", counts, class_="beside")
     return tag("section", tag("h3", title), tag("p", what, class_="what"), body, said, class_="panel wide")
 
@@ -238,14 +233,11 @@ def _find(one: Find, knowledge: bool) -> Markup:
     return tag("tr", said, claim, tag("td", passage(one.denied, 200), data_label="Plain answer"), name)
 
 
-def _heat(cell: ArchiveCell | None, ends: list[float]) -> Markup:
-    if cell is None:
-        return tag("td", words.NONE, class_="empty")
+def _heat(cell: ArchiveCell, ends: list[float]) -> Cell:
     low, high = min(ends), max(ends)
     level = (cell.fitness - low) / (high - low) if high > low else 1.0
     mark = tag("span", "✓", class_="tick", role="img", aria_label="broken") if cell.broken else None
-    text = join(f"{cell.fitness:+.1f} ", mark)
-    return tag("td", text, style=f"--level:{round(70 * level)}%", title=cut(cell.conversation, 300))
+    return Cell(join(f"{cell.fitness:+.1f} ", mark), level, cell.conversation)
 
 
 def _dot(row: str, attack: str, success: Interval, n: int, place: int) -> Dot:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from superalign.attack_result import AttackResult
 from superalign.report import words
 from superalign.report.markup import cut
-from superalign.report.text import framed, grid
-from superalign.result import Interval
+from superalign.report.text import framed, grid, shared
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
-    from rich.text import Text
 
 TACTICS_SHOWN = 14
 
@@ -35,7 +33,7 @@ def _attacks(result: AttackResult) -> Table:
     for one in result.summary:
         median = f"{one.queries_to_success:g}" if one.queries_to_success else words.NONE
         cells = [str(one.n), words.count(one.queries), median, *([str(errors[one.attack])] if errors else [])]
-        table.add_row(Text(cut(one.attack, 40)), _share(one.success), *map(Text, cells))
+        table.add_row(Text(cut(one.attack, 40)), shared(one.success), *map(Text, cells))
     return table
 
 
@@ -47,13 +45,5 @@ def _tactics(result: AttackResult) -> Table:
     known.sort(key=lambda one: -(one.success.value if one.success else 0.0))
     for one in known[:TACTICS_SHOWN]:
         cells = (str(one.n), str(one.undetermined))
-        table.add_row(Text(cut(result.named(one), 40)), _share(one.success), *map(Text, cells))
+        table.add_row(Text(cut(result.named(one), 40)), shared(one.success), *map(Text, cells))
     return table
-
-
-def _share(figure: Interval | None) -> Text:
-    from rich.text import Text
-
-    if figure is None:
-        return Text(words.NONE)
-    return Text.assemble((words.percent(figure.value), "bold"), " ", words.percents(figure))

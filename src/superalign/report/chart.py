@@ -45,6 +45,7 @@ SEED: Spec = {"type": "point", "filled": False, "size": 26, "strokeWidth": 1.3, 
 DOT: Spec = {"type": "point", "filled": True, "size": 95, "strokeWidth": 2, "opacity": 1}
 PLACES: dict[str, Spec] = {
     "above": {"yOffset": -14},
+    "below": {"yOffset": 14},
     "left": {"align": "right", "xOffset": -10},
     "right": {"align": "left", "xOffset": 10},
 }
@@ -64,8 +65,12 @@ def rows_of_dots(
     marks: Sequence[Mark] = (),
     bands: Sequence[Band] = (),
     rules: Sequence[Rule] = (),
+    row: int = ROW,
 ) -> Spec:
-    """Return a chart with one row a label: the interval, a dot for the value with its text, rings for seeds below."""
+    """Return a chart with one row a label: the interval, a dot for the value with its text, rings for seeds below.
+
+    `row` is the height of a row in pixels.
+    """
     names = list(dict.fromkeys(dot.row for dot in dots))
     x = axis.channel("value")
     y = {"field": "row", "type": "nominal", "axis": ROW_NAMES, "scale": {"domain": names}}
@@ -77,13 +82,16 @@ def rows_of_dots(
         _layer(_dicts(bands), {"type": "rect", **SHADE}, span),
         *_rules(rules, axis),
         _layer(_dicts(marks), {**SEED, "aria": True}, {"x": x, "y": y, "color": _raw("colour"), **tip}),
-        _layer(data, {"type": "rule", "strokeWidth": 2.5}, {**span, "y": y}),
-        _layer(data, {**DOT, "aria": True}, {"x": x, "y": y, **look, **tip}),
     ]
-    for side, place in PLACES.items():
-        texts = [dot for dot in data if dot["side"] == side]
-        layers.append(_layer(texts, {**BOLD, **place}, {"x": x, "y": y, "text": {"field": "text"}}))
-    return _chart(layers, ROW * len(names), WIDTH)
+    for shift in sorted({dot.shift for dot in dots}):
+        mine = [dot for dot in data if dot["shift"] == shift]
+        layers.append(_layer(mine, {"type": "rule", "strokeWidth": 2.5, "yOffset": shift}, {**span, "y": y}))
+        layers.append(_layer(mine, {**DOT, "aria": True, "yOffset": shift}, {"x": x, "y": y, **look, **tip}))
+        for side, place in PLACES.items():
+            texts = [dot for dot in mine if dot["side"] == side]
+            moved = {**BOLD, **place, "yOffset": place.get("yOffset", 0) + shift}
+            layers.append(_layer(texts, moved, {"x": x, "y": y, "text": {"field": "text"}}))
+    return _chart(layers, row * len(names), WIDTH)
 
 
 def curves(
@@ -106,6 +114,7 @@ def curves(
     equal = [{"x": end, "y": end} for end in ends]
     data = _dicts(points)
     wide = [point for point in data if point["low"] < point["high"]]
+    named = [point for point in data if point["label"]]
     look = {"size": {**_raw("size"), "type": "quantitative"}, "shape": _raw("shape"), "description": {"field": "tip"}}
     layers = [
         _layer(_dicts(bands), {"type": "rect", **SHADE}, span),
@@ -114,6 +123,7 @@ def curves(
         _layer(wide, {"type": "area", **SHADE}, {**curve, **span}),
         _layer(data, {"type": "line", "strokeWidth": 2}, {**curve, "y": y}),
         _layer(data, {"type": "point", "filled": True, "opacity": 1, "aria": True}, {**curve, "y": y, **look}),
+        _layer(named, {**BOLD, **PLACES["above"]}, {"x": x, "y": y, "text": {"field": "label"}}),
     ]
     return _chart(layers, height, width)
 

@@ -6,7 +6,7 @@ from superalign.critic_result import CriticEvalResult
 from superalign.critic_verdict import ranked, ratio
 from superalign.report import critic_figures, figures, words
 from superalign.report.critic_figures import Who
-from superalign.report.frame import Calibrated, Frame, Rows, differences, numbers, share
+from superalign.report.frame import Calibrated, Frame, Rows, differences, numbers, share, tabled
 from superalign.report.markup import Child, Column, Markup, cut, passage, table, tag
 from superalign.report.overview import card
 from superalign.result import Interval
@@ -71,7 +71,7 @@ def verdicts(result: CriticEvalResult) -> Markup:
         "A case without a verdict is counted here, and scored nowhere. Tokens, seconds and answers are for 1,000 cases."
     )
     title = "Verdicts and their cost"
-    return _tabled("verdicts", title, what, table(columns, rows, title))
+    return tabled("verdicts", title, what, table(columns, rows, title))
 
 
 def tests(frame: CriticFrame) -> Markup:
@@ -122,7 +122,7 @@ def rates(result: CriticEvalResult) -> Markup:
         "and taken out of its share on the test part. That is right where the errors are alike on both; with a tag "
         "held out they may not be."
     )
-    return _tabled("rates", "How many are good?", what, table([CRITIC, *numbers(*names)], rows, "How many are good?"))
+    return tabled("rates", "How many are good?", what, table([CRITIC, *numbers(*names)], rows, "How many are good?"))
 
 
 def order(result: CriticEvalResult) -> Markup | None:
@@ -144,7 +144,7 @@ def order(result: CriticEvalResult) -> Markup | None:
         "Without a bias half of the verdicts are for the response that stands first."
     )
     columns = [CRITIC, *numbers("First preferred", "95%", "Same in both orders", "95%", "n")]
-    return _tabled("order", "What the order does", what, table(columns, rows, "What the order does"))
+    return tabled("order", "What the order does", what, table(columns, rows, "What the order does"))
 
 
 def planted(frame: CriticFrame, book: Who) -> Markup | None:
@@ -196,7 +196,7 @@ def refinements(result: CriticEvalResult) -> Markup | None:
     )
     names = ["Gain", "Wrong", "Harm", "Right", "Net", "Against none", "Errors"]
     title = "Gain and harm of revisions"
-    return _tabled("refinements", title, what, table([CRITIC, *numbers(*names)], rows, title))
+    return tabled("refinements", title, what, table([CRITIC, *numbers(*names)], rows, title))
 
 
 def annotators(result: CriticEvalResult) -> Markup | None:
@@ -209,7 +209,7 @@ def annotators(result: CriticEvalResult) -> Markup | None:
         return None
     what = "Annotators among themselves, and critics with each of them. Ties and cases without a verdict are left out."
     columns = [Column("Who"), *numbers("Same verdict", "95%", "Kappa", "95%", "n")]
-    return _tabled("annotators", "Annotators", what, table(columns, rows, "Annotators"))
+    return tabled("annotators", "Annotators", what, table(columns, rows, "Annotators"))
 
 
 def mistakes(result: CriticEvalResult) -> Markup | None:
@@ -253,11 +253,6 @@ def by_seed(result: CriticEvalResult) -> Markup | None:
         return None
     columns = [CRITIC, *numbers("Seed", "Accuracy", "Kappa", "AUROC", "Verdicts", "n")]
     return tag("details", tag("summary", "Numbers by seed"), table(columns, rows, "Figures by seed"))
-
-
-def _tabled(name: str, title: str, what: str, listed: Markup) -> Markup:
-    head = tag("h3", title)
-    return tag("section", head, tag("p", what, class_="what"), listed, class_="panel wide", id=name)
 
 
 def _share(figure: Interval | None) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from importlib.resources import files
 
+from superalign.report.choices import rules
 from superalign.report.markup import Markup, cut, tag
 from superalign.report.series import PALETTE
 
@@ -53,4 +54,4 @@ def _style() -> str:
     )
     sheet = files("superalign.report").joinpath("style.css").read_text(encoding="utf-8")
     schemes = f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
-    return f"{schemes}{drawn}\n{sheet}"
+    return f"{schemes}{drawn}\n{sheet}{rules()}"

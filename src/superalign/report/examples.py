@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from superalign.report import words
+from superalign.report.choices import CHOICES, choices
 from superalign.report.markup import Markup, cut, join, passage, tag
 from superalign.result import Disagreement, WeakToStrongResult
 
 SHOWN = 120
-METHODS_FILTERED = 6  # as many as style.css has rules for
 OUTCOMES = {"student": "Student is right", "supervisor": "Supervisor is right", "neither": "Neither is right"}
 WHAT = (
     "Test items of the first seed that student and supervisor answer differently: a choice to read, not a sample to "
@@ -23,11 +23,11 @@ def examples(result: WeakToStrongResult) -> Markup | None:
     outcomes = {
         name: f"{text} ({n})" for name, text in OUTCOMES.items() if (n := sum(_outcome(one) == name for one in shown))
     }
-    filters = _filter("who", {"all": f"All ({len(shown)})", **outcomes}, "Who is right")
+    filters = choices("who", {"all": f"All ({len(shown)})", **outcomes}, "Who is right")
     methods = list(dict.fromkeys(one.method for one in shown))
-    if 1 < len(methods) <= METHODS_FILTERED:
+    if 1 < len(methods) <= len(CHOICES["method"]):
         names = {str(place): cut(method, 30) for place, method in enumerate(methods)}
-        filters = join(filters, _filter("method", {"all": "All methods", **names}, "Method"))
+        filters = join(filters, choices("method", {"all": "All methods", **names}, "Method"))
     head = tag("tr", *(tag("th", name, scope="col") for name in ("Text", "Truth", "Supervisor", "Student", "Method")))
     rows = [_row(one, methods.index(one.method)) for one in shown]
     whole = tag("table", tag("thead", head), tag("tbody", *rows), class_="examples")
@@ -40,18 +40,9 @@ def examples(result: WeakToStrongResult) -> Markup | None:
         filters,
         tag("div", whole, class_="scroll", role="region", aria_label="Disagreements", tabindex=0),
         more,
-        class_="disagreements",
+        class_="filtered",
         id="examples",
     )
-
-
-def _filter(name: str, choices: dict[str, str], label: str) -> Markup:
-    parts: list[Markup] = []
-    for choice, text in choices.items():
-        place, first = f"{name}-{choice}", choice == "all"
-        parts.append(tag("input", type="radio", name=name, id=place, checked=first, aria_label=f"{label}: {text}"))
-        parts.append(tag("label", text, for_=place))
-    return join(*parts, tag("br"))
 
 
 def _row(one: Disagreement, method: int) -> Markup:

@@ -17,6 +17,7 @@ from superalign.result import Interval, PairedTest, Role
 R = TypeVar("R", bound=Shown)
 WHO = Column("Role and method")
 Rows = list[list[Child]]
+NOTHING = "There is nothing to draw: none of these figures could be taken."
 NO_FIGURES = "Figures need the package vl-convert-python; install it with: pip install 'superalign[report]'"
 
 
@@ -79,7 +80,8 @@ class Frame(Generic[R]):
         """
         caption = tag("figcaption", tag("h3", title), tag("p", what, class_="what"))
         key = legend([self.book[k] for k in dict.fromkeys(keys)]) if keys and self.draws else None
-        figure = tag("figure", caption, key, self.draw(name, title, spec))
+        empty = None if spec["layer"] else tag("p", NOTHING, class_="what")
+        figure = tag("figure", caption, key, self.draw(name, title, spec), empty)
         left_out = beside(self.result, counts, pgr)
         return tag(
             "section", figure, left_out, self.numbers(data), after, class_="panel wide" if wide else "panel", id=name
@@ -115,6 +117,12 @@ class Frame(Generic[R]):
     def numbers(self, data: Markup) -> Markup:
         """Return the table behind a figure, closed unless it stands in for the figure."""
         return tag("details", tag("summary", "Numbers"), data, open=not self.draws)
+
+
+def tabled(name: str, title: str, what: str, *body: Markup | None, wide: bool = True) -> Markup:
+    """Return a panel without a figure: `name` is its id, `what` how to read it."""
+    kind = "panel wide" if wide else "panel"
+    return tag("section", tag("h3", title), tag("p", what, class_="what"), *body, class_=kind, id=name)
 
 
 def differences(tests: Sequence[PairedTest], title: str) -> Markup:

@@ -20,12 +20,16 @@ class Axis:
     log: bool = False
     values: tuple[float, ...] = ()
     grid: bool = True
+    whole: bool = False
+    """Whether its numbers are whole."""
 
     def channel(self, field: str) -> Spec:
         """Return the Vega-Lite encoding of a field along this axis."""
         kind = "log" if self.log else "linear"
         scale = {"domain": [self.low, self.high], "nice": False, "zero": False, "type": kind}
-        axis: Spec = {"title": self.title, "grid": self.grid}
+        axis: Spec = {"title": self.title or None, "grid": self.grid}
+        if self.whole:
+            axis["format"] = "d"
         if self.log:
             axis["format"] = "~s"
         if self.values:
@@ -46,7 +50,9 @@ class Dot:
     shape: str = "circle"
     text: str = ""
     hollow: bool = False
-    side: Literal["above", "left", "right"] = "above"
+    side: Literal["above", "below", "left", "right"] = "above"
+    shift: int = 0
+    """Pixels below the middle of its row, so that two of one row stand apart."""
 
 
 @dataclass(frozen=True)
@@ -91,3 +97,5 @@ class Point:
     shape: str
     tip: str
     size: float = 60
+    label: str = ""
+    """What stands over it."""

@@ -72,22 +72,23 @@ def table(columns: list[Column], rows: list[list[Child]], label: str, class_: st
         columns: names, and which of them are numbers.
         rows: cells, as many a row as there are columns.
         label: what the table shows, for those who do not see it.
-        class_: class of the table.
+        class_: class of the table; the cells of `examples` bear the names of their columns, for narrow screens.
     """
     head = [tag("th", c.name, scope="col", class_="num" if c.number else None) for c in columns]
+    named = class_ == "examples"
     body = [
-        tag("tr", *(_cell(i, column, cell) for i, (column, cell) in enumerate(zip(columns, row, strict=True))))
+        tag("tr", *(_cell(i, column, cell, named) for i, (column, cell) in enumerate(zip(columns, row, strict=True))))
         for row in rows
     ]
     whole = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body), class_=class_)
     return tag("div", whole, class_="scroll", role="region", aria_label=label, tabindex=0)
 
 
-def _cell(index: int, column: Column, cell: Child) -> Markup:
-    style = "num" if column.number else None
+def _cell(index: int, column: Column, cell: Child, named: bool) -> Markup:
+    style, label = "num" if column.number else None, column.name if named else None
     if index == 0:
-        return tag("th", cell, scope="row", class_=style)
-    return tag("td", cell, class_=style)
+        return tag("th", cell, scope="row", class_=style, data_label=label)
+    return tag("td", cell, class_=style, data_label=label)
 
 
 def _escape(child: Child) -> str:

@@ -8,7 +8,7 @@ from superalign.noise_result import LabelNoiseResult
 from superalign.noise_verdict import written
 from superalign.report import words
 from superalign.report.markup import cut
-from superalign.report.text import framed, grid
+from superalign.report.text import framed, grid, shared
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -56,8 +56,7 @@ def _worst(result: LabelNoiseResult) -> Table:
     table = grid("", "accuracy", "loss", *(["p (Holm)"] if tests else []), text=1)
     for method in result.methods:
         one, test = result.at(method, worst), tests.get(method)
-        accuracy = Text.assemble((words.percent(one.accuracy.value), "bold"), " ", words.percents(one.accuracy))
         loss = f"{words.percent(one.loss.value, unit=False)} {words.percents(one.loss)}" if one.loss else words.NONE
         p = [words.p_value(test.p_holm) if test else ""] if tests else []
-        table.add_row(Text(cut(method, 60)), accuracy, *map(Text, [loss, *p]))
+        table.add_row(Text(cut(method, 60)), shared(one.accuracy), *map(Text, [loss, *p]))
     return table

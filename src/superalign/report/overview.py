@@ -93,16 +93,20 @@ def beside(result: Shown, text: str, pgr: bool = False) -> Markup:
 
 def card(who: Series, accuracy: Interval, n: str, *more: Markup | None) -> Markup:
     """Return a key figure: an accuracy with its interval, over how much, and what else belongs to it."""
-    return tag(
-        "div",
-        tag("h2", glyph(who), who.label),
-        tag("p", words.percent(accuracy.value), class_="big"),
+    return bare_card(
+        who,
+        words.percent(accuracy.value),
         tag("p", f"95% {words.percents(accuracy)}", class_="interval"),
         tag("p", n, class_="n"),
         *more,
-        class_="card",
-        style=f"--key:var(--{who.colour.name})",
     )
+
+
+def bare_card(who: Series, big: str, *lines: Markup | None) -> Markup:
+    """Return a key figure that is given in words."""
+    name = tag("h2", glyph(who), who.label)
+    body = tag("p", big, class_="big")
+    return tag("div", name, body, *lines, class_="card", style=f"--key:var(--{who.colour.name})")
 
 
 def task(result: Shown) -> str:

@@ -10,11 +10,12 @@ from superalign.report.finding import headline, left_out
 from superalign.report.markup import cut
 from superalign.report.results import Shown
 from superalign.report.series import NAMES
-from superalign.result import PGR, WeakToStrongResult
+from superalign.result import PGR, Interval, WeakToStrongResult
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 MAX_WARNINGS = 5
 
@@ -60,10 +61,9 @@ def _accuracy(result: WeakToStrongResult) -> list[RenderableType]:
     for one in result.summary:
         student = one.role == "student"
         name = f"{NAMES[one.role]} · {cut(one.method, 40)}" if student or roles.count(one.role) > 1 else NAMES[one.role]
-        accuracy = Text.assemble((words.percent(one.accuracy.value), "bold"), " ", words.percents(one.accuracy))
         sized = () if alike else (words.count(one.n), str(one.seeds))
         cells = (_pgr(recovered.get(one.method) if student else None), *sized)
-        table.add_row(Text(name, style="bold" if student else ""), accuracy, *map(Text, cells))
+        table.add_row(Text(name, style="bold" if student else ""), shared(one.accuracy), *map(Text, cells))
     said = ["In brackets: 95% intervals", *(sizes[0] if alike and sizes else ())]
     return [table, Text(f"{', '.join(said)}.", style="dim")]
 
@@ -108,3 +108,12 @@ def grid(*columns: str, text: int) -> Table:
         text_like = place < text
         table.add_column(name, justify="left" if text_like else "right", no_wrap=not text_like, overflow="fold")
     return table
+
+
+def shared(figure: Interval | None) -> Text:
+    """Return a cell with a share and its interval, a dash where there is none."""
+    from rich.text import Text
+
+    if figure is None:
+        return Text(words.NONE)
+    return Text.assemble((words.percent(figure.value), "bold"), " ", words.percents(figure))

@@ -65,8 +65,8 @@ def plural(n: int, noun: str, several: str = "") -> str:
 def quantity(value: float) -> str:
     """Write a tag's value: whole numbers with thousands set apart, others with three digits that matter."""
     if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+        return _minus(f"{value:,.0f}")
+    return _minus(f"{value:.3g}")
 
 
 def duration(seconds: float) -> str:

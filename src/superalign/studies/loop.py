@@ -31,9 +31,10 @@ from superalign.loop_evidence import LoopEvidence
 from superalign.loop_plan import Ablation, Arm, Line, LoopPlan, Turn
 from superalign.loop_result import LoopResult
 from superalign.looping import consult, cross, draw_said, expose, gate, judge, measure, revise_said, teach
-from superalign.model import Model, ModelChoice, Stage
+from superalign.model import LayeredModelChoice, Model, ModelChoice, Stage
 from superalign.prose import fingerprint as text_fingerprint
 from superalign.registry import Distinct, default
+from superalign.risking import risks_of
 from superalign.steps import read_gold, read_items
 from superalign.study import Conduct, Fetch, Study, studies
 from superalign.task import Shares, TaskChoice, TaskSource
@@ -133,6 +134,8 @@ class Loop(Study[LoopPlan, LoopResult]):
     """World of behaviours: share of the benign requests that a learner may refuse above the start."""
     lose_text: Annotated[float, Field(ge=0)] = 0.1
     """Nats a token that it may lose on general text."""
+    risk_model: LayeredModelChoice | None = default("embedded:minilm")
+    """Whose features tell what kind a failure is, to find kinds that are new or grow; or none."""
     arms: Annotated[tuple[Ablation, ...], Field(min_length=1)] = ("full",)
     """The loop as it is set (full), or with something taken out or put in its place."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -152,6 +155,11 @@ class Loop(Study[LoopPlan, LoopResult]):
     @classmethod
     def _suited(cls, given: Any) -> Any:
         return suited(given)
+
+    @field_validator("risk_model", mode="before")
+    @classmethod
+    def _none(cls, model: Any) -> Any:
+        return None if model == "none" else model
 
     def model_post_init(self, _: object) -> None:
         """Refuse what cannot be, before anything is fetched."""
@@ -194,7 +202,11 @@ class Loop(Study[LoopPlan, LoopResult]):
         gold = Job(read_gold, items.params, title="read the truth")
         start, fresh = self._exam(items, None, 0, "before"), self._fresh(items, None, "before")
         lines = [self._line(arm, seed, items, gold) for seed in range(self.seeds) for arm in self.arms]
-        return LoopPlan(items, gold, start, fresh, lines, self._benign().get("benign"))
+        turns = {
+            (line.seed, n): turn for line in lines if line.arm == self.arms[0] for n, turn in enumerate(line.turns)
+        }
+        risks = risks_of(self.risk_model, items, {when: turn.exposed for when, turn in turns.items()})
+        return LoopPlan(items, gold, start, fresh, lines, self._benign().get("benign"), risks)
 
     def conclude(self, plan: LoopPlan, fetch: Fetch, conduct: Conduct) -> LoopResult:
         """Score what was said before and after."""
@@ -353,6 +365,7 @@ class Loop(Study[LoopPlan, LoopResult]):
         advisor = self.update.advisor
         asked = (*judges, *([advisor] if advisor and not self.update.advises_itself else []))
         found = [self.learner, *(model for one in asked for model in one.models())]
+        found += [self.risk_model] if self.risk_model else []
         return list({str(model): model for model in found}.values())
 
 
