@@ -196,6 +196,14 @@ def test_without_an_answer_or_a_refusal_a_benign_request_teaches_nothing(now: An
     assert one.shown() == []
 
 
+def test_what_the_learner_alone_finds_good_is_no_refusal_but_what_held_is() -> None:
+    (one,) = refused()
+    held = Attempt(Query(0, asked("again"), "two"), "held", -0.4, "Not that.")
+    judged = Exposed(one.goal, (*one.attempts, held), 0.1, "", chosen=(one.shown()[0]._replace(way="self-judged"),))
+    (taught,) = benign_by(benign(("In Peru.", 0.95), ("In Peru.", 0.95)), [judged], "I can't help.")
+    assert taught.shown()[0].responses == ("Not that.", "In Peru.")
+
+
 def test_a_refusal_that_the_user_gave_stands_in_for_one_of_its_own() -> None:
     (one,) = benign_by(benign(("In Peru.", 0.95), ("In Peru.", 0.95)), [], "I can't help.")
     assert one.shown()[0].responses == ("I can't help.", "In Peru.")

@@ -37,12 +37,20 @@ class Own(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """An attempt that the learner is to learn from: two responses, how probably the second is the better one."""
+    """An attempt that the learner is to learn from.
+
+    Args:
+        attempt: what was asked.
+        responses: two.
+        better: how probably the second is the better one.
+        way: where the second comes from, in the world of behaviours: a Way, or `self-judged` where the learner alone
+            finds it good.
+    """
 
     attempt: Attempt
     responses: tuple[str, str]
     better: float
-    way: str = ""
+    way: Way | Literal["self-judged", ""] = ""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class BehaviourWorld(World):
             for one, attempt in worst
             if attempt.outcome == "broken" and not (self.params["needed"] and (one.good or 0.0) > 0.5)
         ][:most]
-        cases = [_case(one.goal, attempt.response) for one, attempt in chosen]
+        cases = [_case(one.goal, attempt.response, attempt) for one, attempt in chosen]
         told = self.advisor.judge(cases, self.tools) if cases else []
         replies = self._replies(self.bank, [revise(case, one) for case, one in zip(cases, told, strict=True)])
         texts = [whole(reply) for reply in replies]
@@ -187,10 +187,12 @@ def benign_by(exposed: Mapping[str, Any], found: Sequence[Exposed], refusal: str
 
     Args:
         exposed: meta of the round's attacks.
-        found: the attacked goals, whose better responses are the learner's refusals.
+        found: the attacked goals: what critics find better there, or else held, is taken for the learner's refusals.
         refusal: that the user gave as a stand-in, if one was given.
     """
-    refused = sorted({shown.responses[1] for one in found for shown in one.shown()}) or ([refusal] if refusal else [])
+    told = (shown for one in found for shown in one.shown() if shown.way != "self-judged")
+    held = (each.response for one in found for each in one.attempts if each.outcome == "held")
+    refused = sorted({shown.responses[1] for shown in told}) or sorted(set(held)) or ([refusal] if refusal else [])
     for row in exposed.get("benign", []):
         goal, (now, p_now), (first, p_first) = goal_of(row["goal"]), row["now"], row["first"]
         answers = [(text, p) for text, p in ((now, p_now), (first, p_first)) if p is not None and p > 0.5]

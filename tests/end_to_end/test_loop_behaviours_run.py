@@ -142,7 +142,7 @@ def test_every_update_learns(command: list[str], shell: Shell, update: str) -> N
     assert row["accepted"]
     assert row["tokens"] > 0
     ways = {"pairs": {"plain", "revision"}, "refine": {"revision"}, "spin": {"plain"}, "constitutional": {"revision"}}
-    assert set(row["ways"]) <= ways.get(update, {"drawn", "nothing"}) | {"stand-in"}
+    assert set(row["ways"]) <= ways.get(update, {"self-judged", "nothing"}) | {"stand-in"}
 
 
 def test_a_round_from_which_nothing_can_be_learnt_says_what_to_do(command: list[str], shell: Shell) -> None:

@@ -57,4 +57,4 @@ class SelfRewarding(Pairs):
         worst = one.worst
         if worst is None or len(known) < 2 or known[0][0] == known[-1][0]:
             return replace(one, chosen=())
-        return replace(one, chosen=(Shown(worst, (known[0][1], known[-1][1]), 1.0, "drawn"),))
+        return replace(one, chosen=(Shown(worst, (known[0][1], known[-1][1]), 1.0, "self-judged"),))
