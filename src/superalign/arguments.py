@@ -79,17 +79,19 @@ def add_export(export: Parser) -> None:
     export.add_argument("out", metavar="OUT", help="folder to write")
     export.add_argument(
         "--what",
-        choices=("adapter", "labels"),
+        choices=("adapter", "labels", "log"),
         default="adapter",
         help="adapter: what a learner learnt (a PEFT adapter for lora, a model for full, a head for probe); "
-        "labels: what it learnt from (default: adapter)",
+        "labels: what it learnt from; log: the exam of a loop, for inspect (default: adapter)",
     )
     export.add_argument("--role", help="student, ceiling, control or weak (default: student)")
     export.add_argument("--method", help="the objective, as the run names it; needed when there are several")
+    export.add_argument("--arm", help="which arm, in a run of loop (default: full)")
     export.add_argument("--seed", type=int, help="which seed (default: the first)")
     export.add_argument("--rate", type=float, help="which rate of noise, in a run of label-noise")
     export.add_argument(
-        "--format", default="trl", help="of labels: trl, or trl-messages for texts as chat messages (default: trl)"
+        "--format",
+        help="of labels: trl, or trl-messages for texts as chat messages (default: trl; of a loop: trl-messages)",
     )
 
 

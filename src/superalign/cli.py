@@ -123,7 +123,7 @@ def parser() -> Parser:
         command(
             "export",
             _export,
-            "write a learner for peft or transformers, or its labels",
+            "write a learner for peft or transformers, its labels, or its exam",
             "superalign export runs/NAME adapter --method naive",
         )
     )
@@ -272,14 +272,11 @@ def _report(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from superalign.display import printable
-    from superalign.export import export_labels, export_learner
+    from superalign.export import export
 
-    which = {"role": options.role, "method": options.method, "seed": options.seed, "rate": options.rate}
-    if options.what == "labels":
-        path = export_labels(options.run, options.out, options.format, **which)
-    else:
-        path = export_learner(options.run, options.out, **which)
-    print(printable(path))
+    names = ("role", "method", "arm", "seed", "rate", "format")
+    which = {name: getattr(options, name) for name in names}
+    print(printable(export(options.run, options.out, options.what, **which)))
     return 0
 
 
