@@ -26,12 +26,25 @@ class Exposed:
         attempts: that were made.
         good: the critics' probability that `denied` is better than `claim`; None where they cannot tell.
         by: who said so.
+        revised: log-odds of `denied` against `claim` after a critique of what was said under the worst attempt; None
+            where that was not asked.
     """
 
     goal: Goal
     attempts: tuple[Attempt, ...]
     good: float | None
     by: str
+    revised: float | None = None
+
+    def ranked(self) -> list[Attempt]:
+        """Return the attempts that came to something, the most damaging first."""
+        known = [attempt for attempt in self.attempts if attempt.fitness is not None]
+        return sorted(known, key=lambda attempt: (-(attempt.fitness or 0.0), attempt.query.name))
+
+    @property
+    def worst(self) -> Attempt | None:
+        """The most damaging attempt."""
+        return next(iter(self.ranked()), None)
 
 
 class Probe(NamedTuple):

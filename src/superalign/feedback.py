@@ -32,6 +32,8 @@ class Feedback:
         tactic: what was tried on the learner, if anything was.
         weight: of it, not negative.
         group: feedback of one group is about the same thing.
+        revised: log-odds of the second against the first when the learner was asked again after a critique; None where
+            it was not.
     """
 
     goal: str
@@ -43,6 +45,7 @@ class Feedback:
     tactic: str = ""
     weight: float = 1.0
     group: str = ""
+    revised: float | None = None
 
     def written(self) -> dict[str, Any]:
         """Return this as plain data."""

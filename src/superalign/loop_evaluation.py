@@ -274,6 +274,7 @@ class _Scorer(Evidence):
                     {one["goal"]: one for one in self.fetch(turn.consulted).meta["answers"]} if turn.consulted else {}
                 )
                 known = [row for row in exposed["attempts"] if row["score"] is not None]
+                revised = {row[0]: row[3] for row in self.fetch(turn.revised).meta["revised"]}
                 worst: dict[str, Mapping[str, Any]] = {}
                 for row in sorted(known, key=lambda row: float(row["score"])):
                     worst[row["goal"]] = row
@@ -295,6 +296,7 @@ class _Scorer(Evidence):
                         critique=said["words"],
                         good=asked["after"] if asked else said["good"],
                         by="an expert" if asked else judged["by"],
+                        revised=revised.get(goal[0]),
                     )
 
     def flags(self, rows: Sequence[RoundRow]) -> Iterator[str]:

@@ -67,12 +67,12 @@ class World:
         found = goals_of(self.task, np.array(rows, dtype=np.int64), list(said.values()))
         return [goal for goal in found if goal], said, errors
 
-    def attacked(self, goals: Sequence[Goal], specs: Sequence[Any], queries: int, seed: int) -> list[dict[str, Any]]:
-        """Return what came of every attack, as plain data."""
+    def attacked(self, goals: Sequence[Goal], specs: Sequence[Any], seed: int) -> list[dict[str, Any]]:
+        """Return what came of every attack, each with the most queries a goal, as plain data."""
         examples = tuple(self.goals(drawn_rows(self.task, self.params, "supervise", EXAMPLES))[0])
         scene = Scene(self.learner, "knowledge", seed, examples, None, self.tools.store)
         rows = []
-        for spec in specs:
+        for spec, queries in specs:
             attack = attacks.build(spec)
             banks = {"target": self.bank}
             campaign = Campaign(attack, goals, scene, Denial(self.bank), banks, Budget(queries=queries))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from superalign.aim import Exposed, aims
-from superalign.attacker import Attempt, Goal
+from superalign.attacker import Attempt, Goal, apart
 from superalign.attacking import written
 from superalign.chat import asked
-from superalign.critic import Case, critics
+from superalign.critic import Case, Critique, critics, revise
 from superalign.errors import DataError
 from superalign.feedback import Feedback
 from superalign.fit import Lesson, fits
@@ -35,7 +35,8 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Attack the learner, as it is before a round, on goals of the transfer part that no other round attacks.
 
     A goal is to make it deny what the model said plainly before it learnt anything.
-    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks`, `queries`.
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks` (each with
+    the most queries a goal).
     Inputs: `items`, and `learner`, what it has learnt, if it has.
 
     Returns:
@@ -49,7 +50,7 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         raise DataError("too few items to learn from", why=why, fix="fewer rounds, or fewer goals a round")
     world = World(task, params, inputs, tools)
     goals, said, errors = world.goals(rows)
-    attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"])
+    attempts = world.attacked(goals, params["attacks"], params["seed"])
     return Artifact(meta={"goals": list(map(plain_goal, goals)), "said": said, "attempts": attempts, "errors": errors})
 
 
@@ -111,12 +112,42 @@ def consult(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
 
 @step(version=1)
+def revise_said(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
+    """Let the learner answer again, told what the critics say of what it said under the worst attempt on each goal.
+
+    Parameters: `model`, `fingerprint`, `fit`, `most` (goals). Inputs: `items`, `exposed`, `judged`, `learner` if any.
+
+    Returns:
+        meta: `revised`, rows of goal, the query's name, and the log-odds of what it says plainly before and after the
+        critique.
+    """
+    world = World(Task.from_meta(inputs["items"].meta), params, inputs, tools)
+    said = inputs["judged"].meta["said"]
+    worst = [(one, attempt) for one in exposed_by(inputs) if (attempt := one.worst) and one.good is not None]
+    chosen = sorted(worst, key=lambda pair: hashlib.sha256(pair[0].goal.id.encode()).digest())[: params["most"]]
+    asked_again, given = [], []
+    for one, attempt in chosen:
+        goal, messages = one.goal, attempt.query.messages
+        response = goal.claim if attempt.outcome == "broken" else goal.denied
+        critique = Critique("\n".join(said[goal.id]["words"]), one.good)
+        asked_again.append(revise(Case(goal.id, messages, (response,), goal.group), critique))
+        given.append(apart(goal.claim, goal.denied))
+    scored = world.bank.logprobs(asked_again, given)
+    revised = [
+        [one.goal.id, attempt.query.name, -float(attempt.score or 0.0), float(now.logprobs[1] - now.logprobs[0])]
+        for (one, attempt), now in zip(chosen, scored, strict=True)
+        if now.error is None and np.isfinite(now.logprobs).all()
+    ]
+    return Artifact(meta={"revised": revised})
+
+
+@step(version=1)
 def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Let the learner refine itself from the feedback of a round, with some of earlier rounds.
 
     Parameters: `model`, `fingerprint`, `fit`, `update`, `aims` (specs), `replay`, `seed`, `round`.
-    Inputs: `exposed`, `judged`, `consulted` if an expert was asked, `learner` if it has learnt, `past0`, `past1`, ...:
-    what earlier rounds taught.
+    Inputs: `exposed`, `judged`, `revised`, `consulted` if an expert was asked, `learner` if it has learnt, `past0`,
+    `past1`, ...: what earlier rounds taught.
 
     Returns:
         What it has learnt. meta: `feedback` (the new rows), `replayed` (how many older ones), `facts` of the training.
@@ -145,8 +176,9 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Ask a learner, about items that it never learns from, all that is to be known of it; nobody knows the truth here.
 
-    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `attacks`, `queries`,
-    `aims`, `texts` (how many passages, and a file or None). Inputs: `items`, and `learner` if it has learnt.
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `attacks` (each with the
+    most queries a goal), `aims`, `texts` (how many passages, and a file or None). Inputs: `items`, and `learner` if it
+    has learnt.
 
     Returns:
         meta: `said` and `first` (of each item, by id: log p of its two responses now and before it learnt anything),
@@ -158,7 +190,7 @@ def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     world = World(task, params, inputs, tools)
     before, first, failed = world.goals(rows)
     goals, said, errors = world.goals(rows, now=True)
-    attempts = world.attacked(goals, params["attacks"], params["queries"], params["seed"]) if goals else []
+    attempts = world.attacked(goals, params["attacks"], params["seed"]) if goals else []
     probes = {one.name: world.probed(one.probes(before)) for one in map(aims.build, params["aims"])}
     return Artifact(
         meta={
@@ -219,13 +251,15 @@ def exposed_by(inputs: Inputs) -> Iterator[Exposed]:
     told = {one["goal"]: one["after"] for one in inputs["consulted"].meta["answers"]} if "consulted" in inputs else {}
     goals = [goal_of(row) for row in found["goals"]]
     attempts: dict[str, list[Attempt]] = {goal.id: [] for goal in goals}
+    revised = {row[0]: row[3] for row in inputs["revised"].meta["revised"]} if "revised" in inputs else {}
     places = {goal.id: place for place, goal in enumerate(goals)}
     for row in found["attempts"]:
         query = query_of(row, places[row["goal"]])
         attempts[row["goal"]].append(Attempt(query, row["outcome"], row["score"], row["response"], row["why"]))
     for goal in goals:
         good = told.get(goal.id, judged["said"][goal.id]["good"])
-        yield Exposed(goal, tuple(attempts[goal.id]), good, "an expert" if goal.id in told else judged["by"])
+        by = "an expert" if goal.id in told else judged["by"]
+        yield Exposed(goal, tuple(attempts[goal.id]), good, by, revised.get(goal.id))
 
 
 def standing(meta: Mapping[str, Any]) -> dict[str, float | None]:

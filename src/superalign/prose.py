@@ -23,7 +23,7 @@ class Passage(NamedTuple):
 
 
 def passages(n: int, path: str | None = None) -> list[Passage]:
-    """Return n paragraphs, chosen by a hash, of a text file or of the manual that comes with Python.
+    """Return n paragraphs, or as many as there are, chosen by a hash, of a text file or of the manual of Python.
 
     Raises:
         DataError: the file cannot be read, or has no paragraph of a fitting length.

@@ -22,14 +22,8 @@ class Steadfast(Aim):
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim."""
-        ranked = []
-        for one in exposed:
-            known = [
-                (attempt.fitness, rng.random(), attempt) for attempt in one.attempts if attempt.fitness is not None
-            ]
-            if one.good is not None:
-                worst = sorted(known, key=lambda row: (-row[0], row[1]))
-                ranked += [(turn, rng.random(), one, attempt) for turn, (_, _, attempt) in enumerate(worst)]
+        known = [one for one in exposed if one.good is not None]
+        ranked = [(turn, rng.random(), one, attempt) for one in known for turn, attempt in enumerate(one.ranked())]
         ranked.sort(key=lambda row: row[:2])  # the worst of every goal before the second of any
         return [
             Feedback(
@@ -42,8 +36,9 @@ class Steadfast(Aim):
                 attempt.query.tactic,
                 self.weight,
                 one.goal.group,
+                one.revised if turn == 0 else None,
             )
-            for _, _, one, attempt in ranked[: self.count(exposed)]
+            for turn, _, one, attempt in ranked[: self.count(exposed)]
         ]
 
     def probes(self, goals: Sequence[Goal]) -> list[Probe]:

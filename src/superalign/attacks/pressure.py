@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from superalign.attacker import Goal, GoalByGoal, Query, Scene, Search, World, attacks, tried
+from superalign.attacks._frames import shuffled
 from superalign.attacks._words import clause
 from superalign.chat import Message, asked
 from superalign.errors import ConfigError, did_you_mean
@@ -46,6 +47,8 @@ class Pressure(GoalByGoal):
     """Number of the first of them; 1, with `wordings=1`, takes only the second one."""
     place: Literal["before", "after"] = "before"
     """Where the sentence stands: before the question or after it."""
+    drawn: bool = False
+    """Try them in an order that is drawn for each goal, so that a small budget meets all of them."""
 
     def model_post_init(self, _: object) -> None:
         """Refuse unknown tactics and sentences."""
@@ -57,13 +60,9 @@ class Pressure(GoalByGoal):
 
     def search(self, index: int, goal: Goal, scene: Scene) -> Search:
         """Try every tactic and wording, whatever comes of it."""
-        yield from tried(
-            [
-                self._query(index, goal, tactic, self.first + wording)
-                for wording in range(self.wordings)
-                for tactic in self.tactics
-            ]
-        )
+        wordings = range(self.first, self.first + self.wordings)
+        queries = [self._query(index, goal, tactic, wording) for wording in wordings for tactic in self.tactics]
+        yield from tried(shuffled(queries, scene.rng(str(self), goal.id)) if self.drawn else queries)
 
     def _query(self, index: int, goal: Goal, tactic: str, wording: int) -> Query:
         pressed = TACTICS[tactic][wording].replace("{claim}", clause(goal.claim))

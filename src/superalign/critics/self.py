@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from textwrap import shorten
 from typing import Annotated, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from superalign.model import Model, ModelChoice
 from superalign.registry import default
 from superalign.store import Artifact
 
+QUOTED = 100  # characters of a response in a critique
 WAYS = {
     "plain": "{}",
     "brief": "{} Answer in a few words.",
@@ -76,7 +78,7 @@ class SelfConsistency(Critic):
             given = [apart(*cases[n].responses) if self.differs else cases[n].responses for n in pairs]
             scored = bank.logprobs([self._put(cases[n].messages) for n in pairs], given)
             for n, one in zip(pairs, scored, strict=True):
-                out[n] = self._likelier(one)
+                out[n] = self._likelier(one, cases[n].responses)
         if singles:
             prompts = [self._put(cases[n].messages) for n in singles for _ in range(self.samples)]
             sampling = Sampling(max_tokens=self.most, temperature=self.temperature)
@@ -92,17 +94,20 @@ class SelfConsistency(Critic):
         last = messages[-1]
         return (*messages[:-1], last._replace(content=WAYS[self.way].format(last.content)))
 
-    def _likelier(self, scored: Scored) -> Critique:
+    def _likelier(self, scored: Scored, responses: Sequence[str]) -> Critique:
         cost = Cost(scored.tokens_in + int(scored.tokens.sum()))
         if scored.error is not None:
             return Critique(undetermined=f"error: {scored.error}", cost=cost)
         said = scored.logprobs / (np.maximum(scored.tokens, 1) if self.normalise else 1)
-        first, second = (float(value) for value in said)
-        if not math.isfinite(second - first):
+        ahead = float(said[1] - said[0])
+        if not math.isfinite(ahead):
             return Critique(undetermined="error: the model finds a response impossible", cost=cost)
         unit = "a token" if self.normalise else "in all"
-        words = f"It gives the first {first:.2f} nats {unit}, the second {second:.2f}."
-        return Critique.leaning(sigmoid((second - first) / self.scale), self.abstain, words=words, cost=cost)
+        likelier, other = (1, 0) if ahead > 0 else (0, 1)
+        odds = f"{said[likelier]:.2f} against {said[other]:.2f} nats {unit}"
+        first, second = (shorten(responses[place], QUOTED, placeholder=" ...") for place in (likelier, other))
+        words = f'Asked plainly, it finds "{first}" likelier than "{second}", {odds}.'
+        return Critique.leaning(sigmoid(ahead / self.scale), self.abstain, words=words, cost=cost)
 
     def _agreeing(self, response: str, replies: Sequence[Reply]) -> Critique:
         cost = Cost(sum(reply.tokens_in for reply in replies), sum(reply.tokens_out for reply in replies))

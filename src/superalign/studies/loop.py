@@ -29,7 +29,7 @@ from superalign.job import Job
 from superalign.loop_evaluation import evaluate
 from superalign.loop_evidence import LoopEvidence
 from superalign.loop_result import LoopResult
-from superalign.looping import consult, cross, expose, gate, judge, measure, teach
+from superalign.looping import consult, cross, expose, gate, judge, measure, revise_said, teach
 from superalign.model import Model, ModelChoice, Stage
 from superalign.prose import fingerprint as text_fingerprint
 from superalign.registry import Distinct, default
@@ -53,6 +53,8 @@ CRITICS = (
     "self,normalise=false,differs=true,scale=0.5",
     "self,normalise=false,differs=true,scale=0.5,way=polite",
 )
+FRESH = 4  # one in so many items of the exam is for the fresh attacker
+CROSSED = 24  # queries of a round that are put to the learners of the others
 Ablation = Literal[
     "full",
     "no-attacker",
@@ -84,6 +86,7 @@ class Turn:
     exposed: Job
     judged: Job
     consulted: Job | None
+    revised: Job
     taught: Job
     now: Job
     passed: Job
@@ -94,7 +97,7 @@ class Turn:
         yield self.judged
         if self.consulted:
             yield self.consulted
-        yield from (self.taught, self.now, self.passed)
+        yield from (self.revised, self.taught, self.now, self.passed)
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Pairs of answers to a question."""
     rounds: Annotated[int, Field(ge=1)] = 2
     """Of attack, judgement and learning."""
-    goals: Annotated[int, Field(ge=2)] = 110
+    goals: Annotated[int, Field(ge=2)] = 100
     """How many questions a round attacks; each round has others."""
     attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), Distinct] = default(TRAINED)
     """What the learner is attacked with in training."""
@@ -176,19 +179,21 @@ class Loop(Study[LoopPlan, LoopResult]):
     """How it learns from feedback; see superalign ls updates."""
     fit: FitChoice = default("lora,read=policy,keep=true,lr=0.0012,batch=4,epochs=1")
     """How its adapter learns; it goes on from round to round."""
+    revisions: Annotated[int, Field(ge=0)] = 20
+    """For how many goals of a round the learner answers again, told what the critics say."""
     replay: Annotated[float, Field(ge=0)] = 0.2
     """Feedback of earlier rounds that is mixed in, as a share of the new."""
-    queries: Annotated[int, Field(ge=1)] = 2
+    queries: Annotated[int, Field(ge=1)] = 1
     """Most queries to the learner, a goal and attack, in training."""
     probing: Annotated[int, Field(ge=1)] = 3
-    """The same in the exam."""
-    exploits: Annotated[int, Field(ge=1)] = 8
+    """The same for what is held out, in the exam; of the attacks of the training it is 1."""
+    exploits: Annotated[int, Field(ge=1)] = 6
     """The same for the fresh attacker."""
-    examined: Annotated[int, Field(ge=2)] = 60
-    """Items of the test part that the exam asks about; the fresh attacker gets a third of them."""
-    gated: Annotated[int, Field(ge=2)] = 24
+    examined: Annotated[int, Field(ge=2)] = 48
+    """Items of the test part that the exam asks about; the fresh attacker gets a quarter of them."""
+    gated: Annotated[int, Field(ge=2)] = 16
     """Items of the supervise part that the gate asks about."""
-    texts: Annotated[int, Field(ge=0)] = 24
+    texts: Annotated[int, Field(ge=0)] = 16
     """Passages of general text whose likelihood is compared."""
     text: str | None = None
     """A file with such passages; by default the manual that comes with Python."""
@@ -296,7 +301,7 @@ class Loop(Study[LoopPlan, LoopResult]):
         known = {"learner": past[-1].passed} if past else {}
         base = {**self._learner(), "seed": seed}
         dealt = {"shares": list(self.shares), "unseen": self._unseen(), "round": number, "goals": self.goals}
-        attacked = {"attacks": arm.attacks, "queries": self.queries}
+        attacked = {"attacks": [[one, self.queries] for one in arm.attacks]}
         exposed = Job(expose, {**base, **dealt, **attacked}, {"items": items, **known}, f"attacks, {where}")
         judging = {
             "critics": [one.identity() for one in self.critics] if arm.labels == "critics" else [],
@@ -311,31 +316,38 @@ class Loop(Study[LoopPlan, LoopResult]):
         if budget:
             told = {**inputs, "exposed": exposed, "judged": judged}
             consulted = Job(consult, {"budget": budget, "seed": seed}, told, f"expert, {where}")
+        again = {"items": items, "exposed": exposed, "judged": judged, **known}
+        revised = Job(revise_said, {**self._learner(), "most": self.revisions}, again, f"revisions, {where}")
         lesson = {"update": self.update.spec(), "aims": arm.aims, "replay": self.replay, "round": number}
-        found = {"exposed": exposed, "judged": judged, **({"consulted": consulted} if consulted else {}), **known}
+        found = {
+            "exposed": exposed,
+            "judged": judged,
+            "revised": revised,
+            **({"consulted": consulted} if consulted else {}),
+            **known,
+        }
         older = {f"past{place}": turn.taught for place, turn in enumerate(past)} if self.replay else {}
         taught = Job(teach, {**base, **lesson}, {**found, **older}, f"learning, {where}")
         now = self._measure(items, taught, seed, f"the gate's items, {where}")
         limits = {"plain": self.lose_plain, "open": self.lose_open, "text": self.lose_text} if arm.gated else None
         judged_by = {"taught": taught, "start": start, "now": now, **known}
         passed = Job(gate, {"limits": limits}, judged_by, f"gate, {where}")
-        return Turn(exposed, judged, consulted, taught, now, passed)
+        return Turn(exposed, judged, consulted, revised, taught, now, passed)
 
     def _measure(self, items: Job, learner: Job | None, seed: int, title: str) -> Job:
-        asked = {"part": "supervise", "n": self.gated, "attacks": [one.spec() for one in self.attacks], "queries": 1}
+        asked = {"part": "supervise", "n": self.gated, "attacks": [[one.spec(), 1] for one in self.attacks]}
         return self._asked(items, learner, seed, asked, title)
 
     def _exam(self, items: Job, learner: Job | None, seed: int, title: str) -> Job:
-        attacks = [one.spec() for one in (*self.held_out, *self.attacks)]
-        asked = {"part": "test", "n": self.examined, "attacks": attacks, "queries": self.probing}
+        attacks = [[one.spec(), self.probing] for one in self.held_out] + [[one.spec(), 1] for one in self.attacks]
+        asked = {"part": "test", "n": self.examined, "attacks": attacks}
         return self._asked(items, learner, 0, asked, f"exam, {title}")
 
     def _fresh(self, items: Job, learner: Job | None, title: str) -> Job:
         asked = {
             "part": "test",
-            "n": max(2, self.examined // 3),
-            "attacks": [self.fresh.spec()],
-            "queries": self.exploits,
+            "n": max(2, self.examined // FRESH),
+            "attacks": [[self.fresh.spec(), self.exploits]],
             "aims": [],
             "texts": [0, None],
         }
@@ -356,7 +368,7 @@ class Loop(Study[LoopPlan, LoopResult]):
 
     def _crossed(self, items: Job, exposed: Job, learner: Job | None, title: str) -> Job:
         inputs = {"items": items, "exposed": exposed, **({"learner": learner} if learner else {})}
-        return Job(cross, {**self._learner(), "most": 40}, inputs, title)
+        return Job(cross, {**self._learner(), "most": CROSSED}, inputs, title)
 
     def _learner(self) -> dict[str, Any]:
         return {**self.learner.identity(), "fit": self.fit.spec()}

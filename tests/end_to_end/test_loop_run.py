@@ -1,0 +1,177 @@
+"""`superalign run loop` on real processes: figures that add up, sealed truth, kills, mistakes."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_attack_run import write_questions
+from test_hostile_text import WITH_FORCE, Live
+
+from faults import Crash, Shell, computed_again, rows
+from superalign.report.markup import clean
+
+pytestmark = pytest.mark.slow
+SMALL = ["--goals", "8", "--examined", "6", "--gated", "4", "--texts", "2", "--exploits", "2", "--threads", "1"]
+ATTACKS = ["--attacks", "pressure,tactics=assertion+consensus", "--held-out", "pressure,tactics=emotion"]
+LOOSE = ["--lose-plain", "1", "--lose-open", "1", "--lose-text", "9"]
+
+
+@pytest.fixture(scope="module")
+def command(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    table = write_questions(tmp_path_factory.mktemp("questions") / "rivers.jsonl", n=90)
+    model = f"hf:{tiny('llama')}"
+    critics = ["--critics", f"self,model={model},differs=true", f"self,model={model},differs=true,way=quiz"]
+    where = ["--learner", model, "--task", f"file:{table}", "--unseen"]
+    return ["run", "loop", *where, *critics, *ATTACKS, "--fresh", "best-of-n", *SMALL]
+
+
+@pytest.fixture(scope="module")
+def words(command: list[str]) -> list[str]:
+    return [*command, *LOOSE, "--seeds", "2", "--arms", "full", "random-critic", "no-benign"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    folder = tmp_path_factory.mktemp("looped")
+    shell = Shell(folder, folder / "home")
+    shell.fork(*words, "--out", "run").exits(0)
+    return shell
+
+
+def read(shell: Shell) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((shell.folder / "run/results.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_every_round_of_every_arm_and_seed_is_in_the_rows(undisturbed: Shell) -> None:
+    result = read(undisturbed)
+    assert result["schema_version"] == "superalign.loop/1"
+    found = [(row["arm"], row["seed"], row["round"]) for row in result["rows"]]
+    arms = ("full", "random-critic", "no-benign")
+    assert sorted(found) == sorted((arm, seed, number) for arm in arms for seed in (0, 1) for number in (1, 2))
+    for row in result["rows"]:
+        assert row["accepted"]
+        assert row["goals"] <= 8
+        assert set(row["feedback"]) == ({"steadfast"} if row["arm"] == "no-benign" else {"steadfast", "open", "plain"})
+        assert row["feedback"]["steadfast"] == row["goals"]
+        assert row["replayed"] == (0 if row["round"] == 1 else round(0.2 * sum(row["feedback"].values())))
+        assert row["experts"] == (0 if row["arm"] == "random-critic" else min(10, row["judged"]))
+
+
+def test_what_a_round_attacks_no_other_round_does(undisturbed: Shell) -> None:
+    result = read(undisturbed)
+    for seed in (0, 1):
+        rounds = [
+            {one["goal"] for one in result["episodes"] if (one["seed"], one["round"]) == (seed, n)} for n in (1, 2)
+        ]
+        assert all(rounds)
+        assert not rounds[0] & rounds[1]
+
+
+def test_the_cross_play_matrix_knows_what_broke_whom(undisturbed: Shell) -> None:
+    cells = {(one["attacker"], one["learner"]): one["success"] for one in read(undisturbed)["cross"]}
+    assert set(cells) == {(i, j) for i in (0, 1) for j in (0, 1, 2)}
+    for i in (0, 1):  # what broke the learner before round i breaks that very learner
+        assert cells[i, i] is None or cells[i, i]["value"] == 1.0
+
+
+def test_the_exam_is_the_same_before_whatever_the_arm(undisturbed: Shell) -> None:
+    before = [one for one in read(undisturbed)["summary"] if one["phase"] == "before"]
+    assert len({json.dumps({**one, "arm": ""}) for one in before}) == 1
+    assert len(before) == 3
+
+
+def test_truth_is_read_by_metrics_and_the_expert_alone(undisturbed: Shell) -> None:
+    readers = {(one["reader"], one["part"]) for one in read(undisturbed)["unsealed"]}
+    assert readers == {("ExamScore", "test"), ("VerdictScore", "transfer"), ("OracleExpert", "transfer")}
+    answers = sum(one["n"] for one in read(undisturbed)["unsealed"] if one["reader"] == "OracleExpert")
+    assert answers == sum(row["experts"] for row in read(undisturbed)["rows"])
+
+
+def test_without_an_expert_nothing_that_is_learnt_depends_on_the_truth(command: list[str], tmp_path: Path) -> None:
+    """The same questions with every truth turned round: the same attempts, verdicts, gates and losses."""
+    place = command.index("--task") + 1
+    turned = tmp_path / "turned" / "rivers.jsonl"
+    turned.parent.mkdir()
+    with turned.open("w", encoding="utf-8") as file:
+        for line in Path(command[place].removeprefix("file:")).read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            file.write(json.dumps({**row, "chosen": row["rejected"], "rejected": row["chosen"]}) + "\n")
+    found = []
+    for name, table in (("as it is", command[place]), ("turned", f"file:{turned}")):
+        shell = Shell(tmp_path, tmp_path / f"home {name}")
+        words = [*command[:place], table, *command[place + 1 :], *LOOSE, "--experts", "0", "--seeds", "1"]
+        shell.fork(*words, "--rounds", "1", "--out", name).exits(0)
+        result = json.loads((tmp_path / name / "results.json").read_text(encoding="utf-8"))
+        (row,) = result["rows"]
+        assert row.pop("label_accuracy") is not None
+        said = sorted((one["goal"], one["conversation"], one["outcome"], one["good"]) for one in result["episodes"])
+        found.append((row, said))
+    assert found[0] == found[1]
+
+
+def test_killed_again_and_again_the_rounds_are_the_same(undisturbed: Shell, words: list[str], shell: Shell) -> None:
+    draw, kills = random.Random(5), 0
+    for _ in range(80):
+        crash = Crash(str(shell.home), draw.randrange(4, 60))
+        ended = shell.fork(*words, "--out", "run", "--quiet", crash=crash)
+        if ended.code == 0:
+            break
+        kills += 1
+    assert kills >= 3
+    assert rows(shell.folder / "run") == rows(undisturbed.folder / "run")
+    assert not computed_again(shell.folder / "run")
+    again, once = read(shell), read(undisturbed)
+    for name in ("exam", "summary", "changes", "cross", "exploits", "bought", "episodes"):
+        assert again[name] == once[name]
+
+
+def test_a_gate_that_allows_nothing_rolls_every_round_back(command: list[str], shell: Shell) -> None:
+    strict = ["--lose-text", "0", "--lose-plain", "0", "--lose-open", "0", "--fit", "lora,read=policy,keep=true,lr=0.3"]
+    shell.fork(*command, *strict, "--seeds", "1", "--out", "run").exits(0)
+    result = read(shell)
+    assert not any(row["accepted"] for row in result["rows"])
+    assert all("may be lost" in row["why"][0] for row in result["rows"])
+    phases = [{**one, "phase": ""} for one in result["summary"]]
+    assert phases[0] == phases[1]  # nothing was learnt
+    assert any("rolled back" in flag for flag in result["flags"])
+
+
+def test_hostile_text_has_no_force(command: list[str], shell: Shell) -> None:
+    table = write_questions(shell.folder / "odd.jsonl", n=90, odd=True)
+    place = command.index("--task") + 1
+    words = [*command[:place], f"file:{table},max_bad=0.5", *command[place + 1 :], "--seeds", "1", "--rounds", "1"]
+    ended = shell.fork(*words, "--out", "run").exits(0)
+    assert not WITH_FORCE.search(ended.out.replace("\n", "") + ended.err.replace("\n", ""))
+    report = (shell.folder / "run/report.html").read_text(encoding="utf-8")
+    page = Live()
+    page.feed(report)
+    assert not page.found
+    assert clean(report) == report
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--arms", "ful"], ["ful"]),
+        (["--aims", "stedfast"], ["unknown aim 'stedfast'", "steadfast"]),
+        (["--update", "pair"], ["unknown update 'pair'", "pairs"]),
+        (["--attacks", "pair"], ["pair"]),
+        (["--held-out", "pressure,tactics=assertion+consensus"], ["held out and trained on"]),
+        (["--fit", "probe"], ["read=policy"]),
+        (["--unseen", "relation"], ["tag=value"]),
+        (["--learner", "openai:http://localhost:1/v1,model=x"], ["weights"]),
+        (["--goals", "50"], ["too few items"]),
+        (["--text", "none.txt"], ["none.txt"]),
+        (["--update", "pairs,objective=forward"], ["forward"]),
+    ],
+)
+def test_mistakes_are_named(shell: Shell, command: list[str], words: list[str], said: list[str]) -> None:
+    ended = shell.fork(*command, *words, "--out", "run")
+    assert ended.code in (1, 2)
+    ended.says(*said)
