@@ -40,6 +40,9 @@ FLOORS = {
     "loop_evidence": 2,
     "attack_evaluation": 2,
     "attack_evidence": 2,
+    "estimate": 4,
+    "estimated": 2,
+    "loop_estimate": 3,
     "listing": 5,
     "doctor": 5,
 }
