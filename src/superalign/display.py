@@ -8,7 +8,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.progress import TaskID
+
+    from superalign.estimated import DryRun
 
 EVERY = 5.0  # seconds between plain progress lines
 
@@ -173,3 +177,37 @@ def watch(*, quiet: bool) -> View:
     if quiet or sys.stderr is None:  # None: it is closed
         return Silent()
     return Live() if sys.stderr.isatty() else Plain()
+
+
+def plan_lines(plan: DryRun) -> Iterator[str]:
+    """Yield the lines that show a dry run; what is not known is said, not left out."""
+    jobs = "the jobs are not known" if plan.jobs is None else f"{plan.jobs} jobs, {plan.stored} of them in the store"
+    yield f"{plan.study}: {jobs}; nothing was run"
+    for step in plan.steps:
+        yield f"  {step.step:18} {step.jobs:6,} jobs, {step.stored:,} stored"
+    yield "models"
+    for one in plan.models:
+        size = f"size not known: {one.why}" if one.parameters is None else f"{one.parameters:,} parameters"
+        yield f"  {printable(one.model)}  {printable(size)}"
+    if plan.work:
+        yield "work that is left, about"
+        yield f"  {'':16} {'tokens read':>14} {'written':>12} {'trained on':>12} {'FLOPs':>9}  model"
+    for part in plan.work:
+        flops = "?" if part.flops is None else f"{part.flops:.1e}"
+        counts = f"{part.read:14,} {part.written:12,} {part.trained:12,} {flops:>9}"
+        yield f"  {part.component:16} {counts}  {printable(part.model)}"
+    if memory := plan.memory:
+        named = {"weights": memory.weights, "adapter": memory.adapter, "gradient and AdamW": memory.optimizer}
+        parts = [f"{name} {_size_of(value)}" for name, value in named.items()]
+        parts.append("activations " + ("not known" if memory.activations is None else _size_of(memory.activations)))
+        yield f"memory of the learner in training, about {_size_of(memory.total)}: {', '.join(parts)}"
+    if plan.hours is not None:
+        yield f"time, about {plan.hours:.2g} hours of this machine"
+    if plan.cost is not None:
+        yield f"cost, about {plan.cost:.2f}"
+    yield from (f"not known: {printable(line)}" for line in plan.unknown)
+    yield from (f"assumed: {line}" for line in plan.assumed)
+
+
+def _size_of(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"

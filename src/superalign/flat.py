@@ -114,7 +114,8 @@ def _functions() -> tuple[Any, Any]:
             out = gradients[0].index_select(-2, place)
             rows, places, shared = ctx.shape
             if shared:
-                others = gradients[0].unflatten(-2, (rows, places))[..., 1:, :shared, :]
+                apart = gradients[0].reshape(*gradients[0].shape[:-2], rows, places, gradients[0].shape[-1])
+                others = apart[..., 1:, :shared, :]
                 out[..., :shared, :] += others.sum(-3)
             return out, None, None, None
 

@@ -1,9 +1,10 @@
-"""What `superalign ls` prints: every part that can be chosen by name, and the runs of a folder."""
+"""What `superalign ls` prints: every part that can be chosen by name, the runs of a folder; and the plan of a run."""
 
 from __future__ import annotations
 
 import inspect
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,13 @@ def print_listing(tables: dict[str, Rows], *, as_json: bool) -> None:
         for row in rows:
             table.add_row(*(Text(printable(row.get(name, ""))) for name in rows[0]))
         console.print(table)
+
+
+def print_plan(study: Any, flags: Namespace) -> int:
+    """Print the plan of a study and about what it takes; return the exit code."""
+    from superalign.display import plan_lines
+    from superalign.estimate import Rates, dry_run
+
+    plan = dry_run(study, rates=Rates(flags.price_per_hour, flags.tokens_per_second))
+    print(plan.model_dump_json(indent=2) if flags.json else "\n".join(plan_lines(plan)))
+    return 0

@@ -173,7 +173,8 @@ class Trainee(ABC, Generic[R]):
             once[1:, :opening] = False  # what all rows begin with is computed in the first one
             token = np.where(once, once.cumsum().reshape(once.shape) - 1, 0)
             token[1:, :opening] = token[0, :opening]
-            inputs["flat"] = Flat(*real.shape, *self._here(token.ravel(), np.flatnonzero(once)), opening)
+            tokens, places = self._here(token.ravel(), np.flatnonzero(once))
+            inputs["flat"] = Flat(len(real), real.shape[1], tokens, places, opening)
             ids, positions = ids[once][None], positions[once][None]
         inputs["input_ids"], inputs["position_ids"] = self._here(ids, positions)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):

@@ -153,8 +153,8 @@ def test_an_episode_shows_each_step_of_the_loop() -> None:
         if one.good is not None:
             assert f"The plain answer is right: {words.percent(one.good)}by {one.by}" in text
         if one.revised is not None:
-            back = "took it back" if one.revised > 0 else "did not take it back"
-            assert f"{back}, log-odds {'+' if one.revised > 0 else ''}{words.ratio(one.revised)}" in text
+            likelier = "the plain answer is likelier" if one.revised > 0 else "the claim is likelier"
+            assert f"{likelier}, log-odds {'+' if one.revised > 0 else ''}{words.ratio(one.revised)}" in text
     assert "No verdict, so no feedback." in text
     assert "Revision" in text
     assert "Revision" not in Reader(render(loop_sample(revised=False))).text
@@ -225,7 +225,7 @@ def test_before_stands_above_after_in_a_row() -> None:
     places = re.findall(r"row, (before|after)", drawing.text)
     assert places == ["before", "after"]
     heights = [
-        float(re.search(r",([\d.]+)\)", str(attrs["transform"]))[1])  # type: ignore[index]
+        float(re.findall(r",([\d.]+)\)", str(attrs["transform"]))[0])
         for name, attrs in drawing.elements
         if name == "path" and "translate" in str(attrs.get("transform"))
     ]

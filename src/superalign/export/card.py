@@ -54,7 +54,7 @@ def front_matter(card: Card) -> str:
     """Return what the hub reads of a card."""
     what, model = card.about["what"], card.chosen.model
     facts = {
-        "base_model": _named(model),
+        "base_model": named(model),
         "library_name": LIBRARIES[what],
         "pipeline_tag": "text-generation" if _is_policy(card) else "text-classification",
         "tags": ["superalign", card.about["run"]["study"], card.about["fit"]["name"], "noisy-labels"],
@@ -86,7 +86,7 @@ def _is_policy(card: Card) -> bool:
 
 
 def _loading(card: Card) -> Iterator[str]:
-    reads, base = card.about["reads"], _base(card)
+    reads, base = card.about["reads"], base_of(card.chosen.model)
     if card.kind is None:
         yield from _alone(card)
         return
@@ -173,7 +173,7 @@ def _figures(chosen: Chosen) -> Iterator[str]:
         if getattr(row, "rate", None) == rate and (mine or role != chosen.role):
             name = printable(f"{role} {row.method}").replace("|", "\\|")
             shown = f"**{name}**" if mine else name
-            yield f"| {shown} | {_percent(row.accuracy)} | {row.n:,} | {row.seeds} |"
+            yield f"| {shown} | {percent(row.accuracy)} | {row.n:,} | {row.seeds} |"
     yield ""
     for row in result.rows:
         same = (getattr(row, "role", "student"), row.method, row.seed, getattr(row, "rate", None))
@@ -203,17 +203,18 @@ def _limits(card: Card) -> Iterator[str]:
         yield printable(flag)
 
 
-def _base(card: Card) -> str:
-    model = card.chosen.model
-    return repr(model.path if isinstance(model, HuggingFace) else f"FOLDER OF {_named(model)}")
+def base_of(model: Model) -> str:
+    """Return what a card's code says for the base model."""
+    return repr(model.path if isinstance(model, HuggingFace) else f"FOLDER OF {named(model)}")
 
 
-def _named(model: Model) -> str:
+def named(model: Model) -> str:
     """Return a model without the settings that say how it is read."""
     return model.path if isinstance(model, HuggingFace) else str(model).partition(",")[0]
 
 
-def _percent(interval: Interval) -> str:
+def percent(interval: Interval) -> str:
+    """Write a share with its interval."""
     return f"{interval.value:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
 
 

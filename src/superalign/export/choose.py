@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from superalign.errors import ConfigError, ResumeError, did_you_mean
 from superalign.fit import Fit, fits
@@ -13,6 +13,8 @@ from superalign.job import Job
 from superalign.model import Model, models
 from superalign.runs import load, study_of
 from superalign.store import Array, Artifact, Store
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,10 @@ def choose(
     ]
     if not cells:
         raise ConfigError(f"a run of '{study.name}' holds no learner to export", where=str(run))
-    cells = _narrow(cells, "role", role, "student")
-    cells = _narrow(cells, "method", method)
-    cells = _narrow(cells, "rate", rate)
-    return _narrow(cells, "seed", seed, min(cell.seed for cell in cells))[0]
+    cells = narrow(cells, "role", role, "student")
+    cells = narrow(cells, "method", method)
+    cells = narrow(cells, "rate", rate)
+    return narrow(cells, "seed", seed, min(cell.seed for cell in cells))[0]
 
 
 def kept(chosen: Chosen, store: Store) -> dict[str, Array]:
@@ -108,7 +110,7 @@ def kept(chosen: Chosen, store: Store) -> dict[str, Array]:
         ResumeError: the store no longer holds the learner.
     """
     start = f"{chosen.row}/"
-    names = [name for name in recorded(chosen.job, chosen, store)["tensors"] if name.startswith(start)]
+    names = [name for name in recorded(chosen.job, chosen.run, store)["tensors"] if name.startswith(start)]
     if not names:
         again = chosen.fit.model_copy(update={"keep": True})
         flag = "--weak-fit" if chosen.role == "weak" else "--fit"
@@ -120,33 +122,38 @@ def kept(chosen: Chosen, store: Store) -> dict[str, Array]:
         )
     found = store.load(chosen.job.key, only=names)
     if found is None:
-        raise _gone(chosen)
+        raise _gone(chosen.run)
     return {name.removeprefix(start): value for name, value in found.tensors.items()}
 
 
-def recorded(job: Job, chosen: Chosen, store: Store) -> dict[str, Any]:
-    """Return what the store says of a job of the run, without its tensors."""
+def recorded(job: Job, run: Path, store: Store) -> dict[str, Any]:
+    """Return what the store says of a job of a run, without its tensors."""
     record = store.record(job.key)
     if record is None:
-        raise _gone(chosen)
+        raise _gone(run)
     return record
 
 
-def artifact(job: Job, chosen: Chosen, store: Store) -> Artifact:
-    """Return the artifact of a job of the run."""
+def artifact(job: Job, run: Path, store: Store) -> Artifact:
+    """Return the artifact of a job of a run."""
     found = store.load(job.key)
     if found is None:
-        raise _gone(chosen)
+        raise _gone(run)
     return found
 
 
-def _gone(chosen: Chosen) -> ResumeError:
+def _gone(run: Path) -> ResumeError:
     return ResumeError(
-        "the store no longer holds what this run computed", where=str(chosen.run), fix=f"superalign resume {chosen.run}"
+        "the store no longer holds what this run computed", where=str(run), fix=f"superalign resume {run}"
     )
 
 
-def _narrow(cells: Sequence[Chosen], name: str, asked: Any, usual: Any = None) -> list[Chosen]:
+def narrow(cells: Sequence[T], name: str, asked: Any, usual: Any = None) -> list[T]:
+    """Return the learners whose `name` is what was asked for; by default the usual one, or the only one.
+
+    Raises:
+        ConfigError: there is none, or there are several and none is usual.
+    """
     known = list(dict.fromkeys(getattr(cell, name) for cell in cells))
     wanted = asked if asked is not None else usual if usual in known else known[0]
     if asked is None and usual is None and len(known) > 1:

@@ -50,8 +50,8 @@ def export_labels(
     if _are_truth(chosen):
         why = f"the {chosen.role} learnt from the truth itself, which stays sealed"
         raise ConfigError("there are no labels to export", where=str(chosen), why=why, fix="--role student")
-    task = Task.from_meta(artifact(chosen.items, chosen, keep).meta)
-    given = artifact(chosen.labels, chosen, keep)
+    task = Task.from_meta(artifact(chosen.items, chosen.run, keep).meta)
+    given = artifact(chosen.labels, chosen.run, keep)
     params = chosen.job.params
     rows = part_of(task, params["shares"], chosen.lesson["seed"], params["part"])
     labels = labels_of(given, chosen.lesson["row"], rows)

@@ -62,7 +62,7 @@ def export_learner(run: Path | str, out: Path | str, store: Store | None = None,
         raise ConfigError(f"{objective} leaves two learners, whose mean is no model of its own", where=str(chosen))
     tensors, model, fit = kept(chosen, keep), chosen.model, chosen.fit
     origin = model.origin() if isinstance(model, HuggingFace | Embedded) else None
-    facts = recorded(chosen.job, chosen, keep)["meta"]["facts"][chosen.row]
+    facts = recorded(chosen.job, chosen.run, keep)["meta"]["facts"][chosen.row]
     form = None
     if isinstance(fit, FineTune) and origin is not None:
         if isinstance(fit, Lora) and isinstance(model, HuggingFace | Embedded) and model.adapter is not None:
@@ -91,7 +91,7 @@ def export_learner(run: Path | str, out: Path | str, store: Store | None = None,
         "objective": chosen.lesson["objective"],
         "fit": fit.spec(),
         "seed": chosen.seed,
-        "labels": {"by": recorded(chosen.labels, chosen, keep)["meta"]["by"], "kept": facts.get("kept")},
+        "labels": {"by": recorded(chosen.labels, chosen.run, keep)["meta"]["by"], "kept": facts.get("kept")},
         "run": {"study": chosen.result.study, "config_sha256": chosen.result.config_sha256},
     }
     with written(out, about) as folder:

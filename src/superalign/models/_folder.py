@@ -51,6 +51,21 @@ def find_folder(path: str, revision: str | None = None) -> Path:
     return _snapshot(path, revision)
 
 
+def local_folder(path: str, revision: str | None = None) -> Path | None:
+    """Return the folder of a model that is on this machine, by `path` or in the hub's cache; no network is asked."""
+    folder = Path(path).expanduser()
+    if folder.is_dir() or not _HUB_ID.fullmatch(path):
+        return folder if folder.is_dir() else None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        with quiet():
+            return Path(snapshot_download(path, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
 def check_folder(folder: Path) -> list[Path]:
     """Return the weight files of a model's folder, each seen to be whole.
 

@@ -137,8 +137,8 @@ def _feedback(one: Episode) -> Markup:
 def _revision(one: Episode) -> Markup:
     if one.revised is None:
         return tag("td", "Not revised.", data_label="Revision")
-    back = "took it back" if one.revised > 0 else "did not take it back"
-    return tag("td", tag("b", back), f", log-odds {_odds(one.revised)}", data_label="Revision")
+    likelier = "the plain answer is likelier" if one.revised > 0 else "the claim is likelier"
+    return tag("td", tag("b", likelier), f", log-odds {_odds(one.revised)}", data_label="Revision")
 
 
 def _lines(*terms: tuple[str, str]) -> Markup:
