@@ -66,29 +66,38 @@ class Share(NamedTuple):
 def shares(job: Job, texts: Texts) -> Iterator[Share]:
     """Yield what a job of the loop asks of each model; nothing of a job that asks none."""
     params, name = job.params, job.step.name.rpartition(":")[2]
+    out = params.get("tokens_out", 0)  # of an answer in the world of behaviours; in that of knowledge none is written
     if name == "expose":
         attacked = params["goals"] * _queries(params["attacks"])
-        plain = params["goals"] + EXAMPLES
-        yield Share("attacks", params["model"], plain * texts.plain + attacked * texts.attack)
+        plain = params["goals"] + EXAMPLES if not out else params.get("benign", 0)
+        read = plain * texts.plain + attacked * texts.attack
+        yield Share("attacks", params["model"], read, (attacked + plain) * out)
     elif name == "judge":
+        if out:
+            goals = job.inputs["exposed"].params["goals"]
+            yield Share("attacks", params["model"], goals * texts.plain, goals * out)
         for one in params["critics"]:
             yield from _judged(one["critic"], job.inputs["exposed"].params["goals"], texts)
     elif name == "revise_said":
         again = min(params["most"], job.inputs["exposed"].params["goals"])
-        yield Share("revisions", params["model"], again * (texts.attack + CRITIQUE))
+        yield Share("revisions", params["model"], again * (texts.attack + CRITIQUE + out), again * out)
+    elif name == "draw_said":
+        drawn = job.inputs["exposed"].params["goals"] * params["draws"][0]
+        yield Share("draws", params["model"], drawn * texts.attack, drawn * out)
     elif name == "teach":
         pairs = sum(aims.build(one).share for one in params["aims"]) * job.inputs["exposed"].params["goals"]
         pairs *= 1 + (params["replay"] if params["round"] else 0)
         fit = fits.build(params["fit"])
         epochs = fit.epochs if isinstance(fit, FineTune) else 1
-        yield Share("learning", params["model"], trained=pairs * texts.attack * epochs)
+        yield Share("learning", params["model"], trained=pairs * (texts.attack + 2 * out) * epochs)
     elif name == "measure":
         part = "gate" if params["part"] == "supervise" else "exam" if params["aims"] else "fresh attacker"
         each = texts.plain * (1 + len(params["aims"])) + texts.attack * _queries(params["attacks"])
         passages = params["texts"][0] * (CHAT + LONG / LETTERS)
-        yield Share(part, params["model"], params["n"] * each + passages)
+        asked = _queries(params["attacks"]) + sum(aims.build(one).benign for one in params["aims"])
+        yield Share(part, params["model"], params["n"] * each + passages, params["n"] * asked * out)
     elif name == "cross":
-        yield Share("cross-play", params["model"], params["most"] * texts.attack)
+        yield Share("cross-play", params["model"], params["most"] * texts.attack, params["most"] * out)
 
 
 def _queries(attacks: Sequence[Any]) -> int:

@@ -9,10 +9,11 @@ from typing import Any
 from superalign.errors import ConfigError
 from superalign.export.choose import narrow
 from superalign.fits.lora import Lora
+from superalign.loop_plan import Line, LoopPlan
 from superalign.loop_result import LoopResult, RoundRow
 from superalign.model import Model
 from superalign.runs import load, study_of
-from superalign.studies.loop import Line, Loop, LoopPlan
+from superalign.studies.loop import Loop
 
 
 @dataclass(frozen=True)
