@@ -339,6 +339,9 @@ class _Scorer(Evidence):
         for row in rows:
             if not row.accepted:
                 yield f"{row.arm}, seed {row.seed}: round {row.round} was rolled back ({'; '.join(row.why)})"
+        for tag, value in self.plan.exam.params["unseen"]:
+            if not any(str(item.tags.get(tag)) == value for item in self.task.items):
+                yield f"no item has {tag}={value}, so nothing was kept unseen by it"
         failed = sum(row.errors for row in rows)
         if failed:
             yield f"{failed} attempts failed in training; they count as neither broken nor held"

@@ -26,7 +26,7 @@ def command(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactor
     table = write_questions(tmp_path_factory.mktemp("questions") / "rivers.jsonl", n=90)
     model = f"hf:{tiny('llama')}"
     critics = ["--critics", f"self,model={model},differs=true", f"self,model={model},differs=true,way=quiz"]
-    where = ["--learner", model, "--task", f"file:{table}", "--unseen"]
+    where = ["--learner", model, "--task", f"file:{table}"]
     return ["run", "loop", *where, *critics, *ATTACKS, "--fresh", "best-of-n", *SMALL]
 
 
@@ -90,7 +90,9 @@ def test_truth_is_read_by_metrics_and_the_expert_alone(undisturbed: Shell) -> No
     readers = {(one["reader"], one["part"]) for one in read(undisturbed)["unsealed"]}
     assert readers == {("ExamScore", "test"), ("VerdictScore", "transfer"), ("OracleExpert", "transfer")}
     answers = sum(one["n"] for one in read(undisturbed)["unsealed"] if one["reader"] == "OracleExpert")
-    assert answers == sum(row["experts"] for row in read(undisturbed)["rows"])
+    shared = ("no-benign", 1)  # its first round attacks and judges as the full loop's does: the same jobs
+    asked = [row for row in read(undisturbed)["rows"] if (row["arm"], row["round"]) != shared]
+    assert answers == sum(row["experts"] for row in asked)
 
 
 def test_without_an_expert_nothing_that_is_learnt_depends_on_the_truth(command: list[str], tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ def test_hostile_text_has_no_force(command: list[str], shell: Shell) -> None:
         (["--held-out", "pressure,tactics=assertion+consensus"], ["held out and trained on"]),
         (["--fit", "probe"], ["read=policy"]),
         (["--unseen", "relation"], ["tag=value"]),
-        (["--learner", "openai:http://localhost:1/v1,model=x"], ["weights"]),
+        (["--learner", "openai:x,url=http://localhost:1/v1"], ["weights"]),
         (["--goals", "50"], ["too few items"]),
         (["--text", "none.txt"], ["none.txt"]),
         (["--update", "pairs,objective=forward"], ["forward"]),
