@@ -118,7 +118,7 @@ def _fresh(exploits: Sequence[Exploit]) -> Iterator[str]:
 
 
 def _rounds(rows: Sequence[RoundRow]) -> Iterator[str]:
-    ways: Counter[str] = sum((Counter(row.ways) for row in rows), Counter())
+    ways: Counter[str] = sum((Counter(row.ways) for row in rows if row.arm == rows[0].arm), Counter())
     if ways:
         told = ", ".join(f"{way} {n}" for way, n in ways.most_common())
         yield f"Where the better response to a broken goal comes from: {told}."
