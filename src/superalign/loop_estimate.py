@@ -90,7 +90,7 @@ def shares(job: Job, texts: Texts) -> Iterator[Share]:
         fit = fits.build(params["fit"])
         epochs = fit.epochs if isinstance(fit, FineTune) else 1
         yield Share("learning", params["model"], trained=pairs * (texts.attack + 2 * out) * epochs)
-    elif name == "measure":
+    elif name in ("measure", "gate"):
         part = "gate" if params["part"] == "supervise" else "exam" if params["aims"] else "fresh attacker"
         each = texts.plain * (1 + len(params["aims"])) + texts.attack * _queries(params["attacks"])
         passages = params["texts"][0] * (CHAT + LONG / LETTERS)

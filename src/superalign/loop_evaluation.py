@@ -108,6 +108,7 @@ class _Scorer(Evidence):
                     loss_last=taught["facts"]["last_loss"],
                     tokens=taught["facts"]["tokens"],
                     accepted=passed["accepted"],
+                    part=passed["part"],
                     why=passed["why"],
                     measures=passed["measures"],
                     start=passed["start"],

@@ -43,7 +43,6 @@ class Turn:
     revised: Job
     drawn: Job | None
     taught: Job
-    now: Job
     passed: Job
 
     def jobs(self) -> Iterator[Job]:
@@ -55,7 +54,7 @@ class Turn:
         yield self.revised
         if self.drawn:
             yield self.drawn
-        yield from (self.taught, self.now, self.passed)
+        yield from (self.taught, self.passed)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ class RoundRow(Config):
     tokens: int
     """Read in training."""
     accepted: bool
+    part: float = 1.0
+    """How much of the update the gate let pass; 0 of one that was rolled back."""
     why: list[str]
     """Why it was rolled back."""
     measures: dict[str, float | None]

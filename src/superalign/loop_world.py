@@ -135,9 +135,9 @@ class World(ABC):
             rows += [{**written(one, goals), "attack": str(attack)} for one in campaign.run()]
         return rows
 
-    def text(self, n: int, path: str | None) -> tuple[float, int]:
+    def text(self, n: int, path: str | None, skipped: int = 0) -> tuple[float, int]:
         """Return log p of how general passages go on, and of how many tokens."""
-        told = passages(n, path) if n else []
+        told = passages(skipped + n, path)[skipped:] if n else []
         scored = self.bank.logprobs([asked(one.opening) for one in told], [(one.rest,) for one in told])
         known = [one for one in scored if one.error is None and np.isfinite(one.logprobs).all()]
         return float(sum(one.logprobs[0] for one in known)), int(sum(one.tokens[0] for one in known))

@@ -22,7 +22,7 @@ from superalign.loop_behaviours import benign_by, own_of, world_of
 from superalign.loop_world import drawn_rows, goal_of, learner_of, plain_goal, query_of
 from superalign.model import models
 from superalign.steps import Params
-from superalign.store import Artifact
+from superalign.store import Array, Artifact
 from superalign.supervisor import OracleExpert
 from superalign.task import Comparison, Gold, Task
 from superalign.update import updates
@@ -191,8 +191,8 @@ def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Ask a learner, about items that it never learns from, all that is to be known of it; nobody knows the truth here.
 
     Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `attacks` (each with the
-    most queries a goal), `aims`, `texts` (how many passages, and a file or None). Inputs: `items`, and `learner` if it
-    has learnt.
+    most queries a goal), `aims`, `texts` (how many passages, a file or None, how many others come before them).
+    Inputs: `items`, and `learner` if it has learnt.
 
     Returns:
         meta: `said` and `first` (of each item, by id: log p of its two responses now and before it learnt anything),
@@ -222,23 +222,30 @@ def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
 @step(version=1)
 def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
-    """Let a round's learner pass, or roll it back, by what was measured without the truth.
+    """Let as much of a round's update pass as keeps the limits, the whole of it first; or roll the round back.
 
-    Parameters: `limits` (by measure, how much may be lost against the start) or None to let all pass.
-    Inputs: `taught`, `start` and `now` (two artifacts of `measure`), and `learner`, what was learnt before the round.
+    What was learnt is gone towards a part of the way from what was known before (in weights, after WiSE-FT, arXiv
+    2109.01903): where a whole update loses too much, a part of it often keeps most of what it gained. Nobody knows the
+    truth here.
+    Parameters: those of `measure`, `parts` (of the way, largest first) and `limits` (by measure, how much may be lost
+    against the start, of `text` as a share) or None to let all pass. Inputs: those of `measure`, `taught`, `start` (an
+    artifact of `measure`), and `learner`, what was learnt before the round.
 
     Returns:
-        What the learner knows after the round. meta: `accepted`, `why` (what was lost), `measures`, `start`.
+        What the learner knows after the round. meta: `accepted`, `part`, `why` (what was lost, by the smallest part
+        that was tried), `measures`, `start`.
     """
-    start, now = standing(inputs["start"].meta), standing(inputs["now"].meta)
-    why = []
-    for name, limit in (params["limits"] or {}).items():
-        old, new = start.get(name), now.get(name)
-        if old is not None and (new is None or old - new > limit):
-            lost = "is not known" if new is None else f"fell from {old:.3f} to {new:.3f}"
-            why.append(f"{name} {lost}; at most {limit:g} may be lost")
-    kept = inputs["taught"] if not why else inputs.get("learner", Artifact())
-    return Artifact(kept.tensors, {"accepted": not why, "why": why, "measures": now, "start": start})
+    start, known = standing(inputs["start"].meta), inputs.get("learner", Artifact())
+    asked = {name: inputs[name] for name in ("items", "benign") if name in inputs}
+    found: dict[str, Any] = {}
+    for part in params["parts"] if params["limits"] else [1.0]:
+        learnt = Artifact(part_way(known.tensors, inputs["taught"].tensors, part))
+        now = standing(measure.function(params, {**asked, "learner": learnt}, tools).meta)
+        why = list(lost(start, now, params["limits"] or {}))
+        found = {"accepted": not why, "part": part if not why else 0.0, "why": why, "measures": now, "start": start}
+        if not why:
+            return Artifact(learnt.tensors, found)
+    return Artifact(known.tensors, found)
 
 
 @step(version=1)
@@ -305,6 +312,29 @@ def standing(meta: Mapping[str, Any]) -> dict[str, float | None]:
         "steadfast": _mean(decided),
         "text": logprob / tokens if tokens else None,
     }
+
+
+def lost(
+    start: Mapping[str, float | None], now: Mapping[str, float | None], limits: Mapping[str, float]
+) -> Iterator[str]:
+    """Say of each measure that fell by more than its limit how far it fell."""
+    for name, limit in limits.items():
+        old, new = start.get(name), now.get(name)
+        if old is None:
+            continue
+        most = limit * abs(old) if name == "text" else limit
+        if new is None or old - new > most:
+            fell = "is not known" if new is None else f"fell from {old:.3f} to {new:.3f}"
+            yield f"{name} {fell}; at most {most:.3f} may be lost"
+
+
+def part_way(before: Mapping[str, Array], after: Mapping[str, Array], part: float) -> dict[str, Array]:
+    """Return an adapter a part of the way from one to another; from none, its update scaled by that part."""
+    if part == 1:
+        return dict(after)
+    if before:
+        return {name: (old + part * (after[name] - old)).astype(old.dtype) for name, old in before.items()}
+    return {name: (part * one).astype(one.dtype) if ".lora_B." in name else one for name, one in after.items()}
 
 
 def pooled(each: Sequence[float | None]) -> float | None:
