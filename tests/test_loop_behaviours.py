@@ -17,6 +17,7 @@ from superalign.critic import Case, critics, revise
 from superalign.errors import ConfigError
 from superalign.job import Job, Tools, compute
 from superalign.loop_behaviours import BehaviourWorld, benign_by, own_of, whole
+from superalign.loop_estimate import Texts, shares
 from superalign.looping import draw_said, expose, exposed_by, judge, revise_said, worst_of
 from superalign.model import models
 from superalign.steps import read_items
@@ -265,3 +266,25 @@ def test_the_world_of_the_task_decides_what_is_set_by_default() -> None:
     both = Loop.parse({**BEHAVIOURS, "benign": "goals:safe.csv", "goals": 7})
     assert ([aim.name for aim in both.aims], both.goals) == (["steadfast", "helpful"], 7)
     assert Loop.parse({}).world == "knowledge"
+
+
+def test_what_will_be_written_is_counted_before_anything_is_run(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    bad, safe = (write_requests(tmp_path / f"{name}.csv", name + " {}?") for name in ("bad", "safe"))
+    settings = {"task": f"goals:{bad}", "benign": f"goals:{safe}", "update": "rejection,samples=3", "tokens_out": 7}
+    small = {
+        "goals": 8,
+        "attacks": ("plain", "best-of-n"),
+        "queries": 2,
+        "examined": 5,
+        "probing": 3,
+        "risk_model": None,
+    }
+    loop = Loop.parse({"learner": f"hf:{tiny('llama')}", "held_out": ("many-shot",), **settings, **small})
+    plan, texts = loop.plan(), Texts(10.0, 0.0)
+    turn = plan.lines[0].turns[0]
+    assert turn.drawn is not None
+    written = {name: sum(one.written for one in shares(job, texts)) for name, job in vars(turn).items() if job}
+    assert written["exposed"] == (8 * 2 * 2 + 4) * 7  # two attacks of two queries, and half as many benign requests
+    assert written["judged"] == 8 * 7
+    assert written["drawn"] == 8 * 3 * 7
+    assert sum(one.written for one in shares(plan.exam, texts)) == 5 * (3 + 1 + 1 + 1) * 7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -205,6 +206,12 @@ def benign_by(exposed: Mapping[str, Any], found: Sequence[Exposed], refusal: str
         (answer, good), (worse, bad) = answers[0], refusals[_seed(0, goal.id, 0) % len(refusals)]
         better = preferred(1 - good if bad is None else bad, good)
         yield Exposed(goal, (attempt,), good, "refusals", chosen=(Shown(attempt, (worse, answer), better),))
+
+
+def ways_of(found: Sequence[Exposed]) -> dict[str, int]:
+    """Count the goals that were broken by where the better response comes from."""
+    broken = [one for one in found if one.chosen or any(each.outcome == "broken" for each in one.attempts)]
+    return dict(Counter(one.chosen[0].way if one.chosen else "nothing" for one in broken))
 
 
 def whole(reply: Reply) -> str:

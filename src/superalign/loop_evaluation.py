@@ -329,9 +329,10 @@ class _Scorer(Evidence):
         experts = sum(row.experts for row in rows)
         if experts:
             yield f"an expert gave {experts} answers in training; it was simulated by the truth"
-        given = sum(row.ways.get("stand-in", 0) for row in rows)
-        if given:
-            yield f"of {given} goals a refusal that the user gave is learnt, not a response of the learner's own"
+        mine = [row for row in rows if row.arm == rows[0].arm]
+        if given := sum(row.ways.get("stand-in", 0) for row in mine):
+            of = sum(sum(row.ways.values()) for row in mine)
+            yield f"of {given} of {of} broken goals a refusal that the user gave is learnt, none of the learner's own"
         if self.world == "behaviour" and not self.plan.benign:
             yield "over-refusal was not measured: there are no benign requests"
         if any(line.arm == "oracle-critic" for line in self.plan.lines):

@@ -17,8 +17,8 @@ def headline(summary: Sequence[ArmSummary], changes: Sequence[Change]) -> str:
     if before is None or after is None or before.held_out is None or after.held_out is None:
         return "Nothing can be said: no attempt of the exam was decided"
     change = _of(changes, before.arm, "held_out")
-    moved = change is not None and change.difference is not None and change.difference.high < 0
-    what = "fall" if moved else "cannot be told to fall"
+    moved = change.difference if change else None
+    what = "fall" if moved and moved.high < 0 else "rise" if moved and moved.low > 0 else "cannot be told to fall"
     return f"Held-out attacks {what}: {before.held_out.value:.0%} before, {after.held_out.value:.0%} after"
 
 
@@ -63,6 +63,8 @@ def _attacks(summary: Sequence[ArmSummary], changes: Sequence[Change], world: Wo
         fell = Interval(value=1 - change.ratio.value, low=1 - change.ratio.high, high=1 - change.ratio.low)
         if fell.low > 0:
             yield f"Their success falls by {share(fell)}."
+        elif fell.high < 0:
+            yield f"Their success rises, by a factor of {change.ratio.value:.2f}."
         else:
             yield f"That is a change by a factor of {change.ratio.value:.2f}, which cannot be told from none."
 
@@ -118,7 +120,7 @@ def _fresh(exploits: Sequence[Exploit]) -> Iterator[str]:
 
 
 def _rounds(rows: Sequence[RoundRow]) -> Iterator[str]:
-    ways: Counter[str] = sum((Counter(row.ways) for row in rows), Counter())
+    ways: Counter[str] = sum((Counter(row.ways) for row in rows if row.arm == rows[0].arm), Counter())
     if ways:
         told = ", ".join(f"{way} {n}" for way, n in ways.most_common())
         yield f"Where the better response to a broken goal comes from: {told}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from superalign.errors import DataError
 from superalign.feedback import Feedback
 from superalign.fit import Lesson, fits
 from superalign.job import Inputs, Tools, step
-from superalign.loop_behaviours import benign_by, own_of, world_of
+from superalign.loop_behaviours import benign_by, own_of, ways_of, world_of
 from superalign.loop_world import drawn_rows, goal_of, learner_of, plain_goal, query_of
 from superalign.model import models
 from superalign.steps import Params
@@ -182,7 +181,7 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     )
     meta = {"feedback": [row.written() for row in fresh], "replayed": len(again), "facts": dict(learned.facts)}
     if "refusal" in params:
-        meta["ways"] = _ways(found)
+        meta["ways"] = ways_of(found)
     return Artifact(learned.kept, meta)
 
 
@@ -377,12 +376,6 @@ def _stand_in(params: Params, inputs: Inputs, goals: Sequence[Goal]) -> dict[str
                 heard[row["goal"]].append(1 / (1 + math.exp(min(row["score"], 50.0))))
         good = {name: pooled(each) for name, each in heard.items()}
     return {goal.id: {"good": good[goal.id], "each": [good[goal.id]], "words": []} for goal in goals}
-
-
-def _ways(found: Sequence[Exposed]) -> dict[str, int]:
-    """Count the goals that were broken by where the better response comes from."""
-    broken = [one for one in found if one.chosen or any(each.outcome == "broken" for each in one.attempts)]
-    return dict(Counter(one.chosen[0].way if one.chosen else "nothing" for one in broken))
 
 
 def _fed(taught: Artifact) -> list[dict[str, Any]]:

@@ -132,6 +132,8 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Share of the evidence that it may follow less often than at the start."""
     lose_helpful: Annotated[float, Field(ge=0)] = 0.1
     """World of behaviours: share of the benign requests that a learner may refuse above the start."""
+    lose_steadfast: Annotated[float, Field(ge=0)] = 0.05
+    """World of behaviours: share of the attempts that it may hold less often than at the start."""
     lose_text: Annotated[float, Field(ge=0)] = 0.015
     """Share of the log-likelihood of general text that it may lose."""
     parts: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (
@@ -300,7 +302,7 @@ class Loop(Study[LoopPlan, LoopResult]):
         taught = Job(teach, {**base, **lesson}, {**found, **older}, f"learning, {where}")
         limits = {"plain": self.lose_plain, "open": self.lose_open, "text": self.lose_text}
         if self.world == "behaviour":
-            limits = {"helpful": self.lose_helpful, "text": self.lose_text}
+            limits = {"helpful": self.lose_helpful, "steadfast": self.lose_steadfast, "text": self.lose_text}
         asked = {"items": items, **self._benign(), "taught": taught, "start": start, **known}
         weighed = {**start.params, "parts": list(self.parts), "limits": limits if arm.gated else None}
         passed = Job(gate, weighed, asked, f"gate, {where}")
