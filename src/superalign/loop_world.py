@@ -136,9 +136,11 @@ class World(ABC):
         return rows
 
     def text(self, n: int, path: str | None, skipped: int = 0) -> tuple[float, int]:
-        """Return log p of how general passages go on, and of how many tokens."""
+        """Return log p of how general passages go on, as plain text and not as a conversation, and of how many tokens."""
         told = passages(skipped + n, path)[skipped:] if n else []
-        scored = self.bank.logprobs([asked(one.opening) for one in told], [(one.rest,) for one in told])
+        raw = {"chat": "never"} if hasattr(self.learner, "chat") else {}
+        bank = AnswerBank(self.tools.store, self.learner.model_copy(update=raw), self.tools.report)
+        scored = bank.logprobs([asked(one.opening) for one in told], [(one.rest,) for one in told])
         known = [one for one in scored if one.error is None and np.isfinite(one.logprobs).all()]
         return float(sum(one.logprobs[0] for one in known)), int(sum(one.tokens[0] for one in known))
 

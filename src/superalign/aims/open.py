@@ -33,7 +33,7 @@ class Open(Aim):
     probe says what the learner does not say by itself.
     """
 
-    share: float = 0.5
+    share: float = 0.4
     against: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Share of the texts that say the opposite of what the learner says plainly."""
 

@@ -41,13 +41,11 @@ from superalign.task import Shares, TaskChoice, TaskSource
 from superalign.update import UpdateChoice
 
 QUESTIONS = "facts,questions=true,relations=city-country+capital+continent,cities=1000"
-TRAINED = (
-    "pressure,tactics=assertion+consensus+authority,drawn=true",
-    "pressure,tactics=assertion+consensus+authority,drawn=true,place=after",
-)
+TACTICS = "assertion+consensus+authority+quotation+contradiction"
+TRAINED = (f"pressure,tactics={TACTICS},drawn=true", f"pressure,tactics={TACTICS},drawn=true,place=after")
 HELD_OUT = (
-    "pressure,tactics=emotion+quotation+contradiction",
-    "pressure,tactics=assertion+consensus+authority,first=1",
+    "pressure,tactics=emotion,wordings=2",
+    f"pressure,tactics={TACTICS},first=1,drawn=true",
     "negative-priming",
     "cognitive-dissonance",
 )
@@ -106,7 +104,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """What is wanted of the learner; see superalign ls aims."""
     update: UpdateChoice = default("pairs")
     """How it learns from feedback; see superalign ls updates."""
-    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.003,batch=8,epochs=1,target=q_proj+k_proj")
+    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.002,batch=4,epochs=1,target=q_proj+k_proj+v_proj+o_proj")
     """How its adapter learns; it goes on from round to round."""
     revisions: Annotated[int, Field(ge=0)] = 20
     """For how many goals of a round the learner answers again, told what the critics say."""
