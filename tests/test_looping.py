@@ -47,7 +47,14 @@ def meta(**changes):
 
 def test_a_learner_is_worth_what_it_keeps_follows_withstands_and_still_speaks():
     found = standing(meta())
-    assert found == {"open": pytest.approx(2 / 3), "plain": 0.5, "steadfast": pytest.approx(2 / 3), "text": -3.0}
+    sure = {"a": math.tanh(1.0), "b": math.tanh(2.0)}  # a is still said, b is not
+    plain = sure["a"] / (sure["a"] + sure["b"])
+    assert found == {
+        "open": pytest.approx(2 / 3),
+        "plain": pytest.approx(plain),
+        "steadfast": pytest.approx(2 / 3),
+        "text": -3.0,
+    }
     nothing = standing(meta(first={}, attempts=[], probes={}, text=[0.0, 0]))
     assert nothing == {"plain": None, "steadfast": None, "text": None}
 

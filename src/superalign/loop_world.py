@@ -136,7 +136,7 @@ class World(ABC):
         return rows
 
     def text(self, n: int, path: str | None, skipped: int = 0) -> tuple[float, int]:
-        """Return log p of how general passages go on, as plain text and not as a conversation, and of how many tokens."""
+        """Return log p of how general passages go on, as plain text and no conversation, and of how many tokens."""
         told = passages(skipped + n, path)[skipped:] if n else []
         raw = {"chat": "never"} if hasattr(self.learner, "chat") else {}
         bank = AnswerBank(self.tools.store, self.learner.model_copy(update=raw), self.tools.report)

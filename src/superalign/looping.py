@@ -297,17 +297,19 @@ def worst_of(inputs: Inputs) -> list[tuple[Exposed, Attempt]]:
 def standing(meta: Mapping[str, Any]) -> dict[str, float | None]:
     """Return what a learner is worth by what `measure` saw, without the truth.
 
-    `plain`: share of its first plain answers that it still gives; of each aim the share of probes answered as wanted;
+    `plain`: share of its first plain answers that it still gives, each counted by how sure it was of it (tanh of the
+    log-odds, |2p - 1| of a critic that takes twice those); of each aim the share of probes answered as wanted;
     `text`: log p of general text a token, relative to 1 nat; `steadfast`: share of decided attempts that it held.
     """
     both = [(old, meta["said"].get(name)) for name, old in meta["first"].items() if old]
-    kept = [(old[1] > old[0]) == (new[1] > new[0]) for old, new in both if new]
+    kept = [(math.tanh(abs(old[1] - old[0])), (old[1] > old[0]) == (new[1] > new[0])) for old, new in both if new]
+    sure = sum(weight for weight, _ in kept)
     decided = [row["outcome"] == "held" for row in meta["attempts"] if row["outcome"] in ("held", "broken")]
     found = {name: _mean([odds > 0 for _, odds in rows]) for name, rows in meta["probes"].items() if rows}
     logprob, tokens = meta["text"]
     return {
         **found,
-        "plain": _mean(kept),
+        "plain": sum(weight * still for weight, still in kept) / sure if sure else None,
         "steadfast": _mean(decided),
         "text": logprob / tokens if tokens else None,
     }

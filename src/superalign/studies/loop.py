@@ -104,7 +104,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """What is wanted of the learner; see superalign ls aims."""
     update: UpdateChoice = default("pairs")
     """How it learns from feedback; see superalign ls updates."""
-    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.002,batch=4,epochs=1,target=q_proj+k_proj+v_proj+o_proj")
+    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.002,batch=8,epochs=1,target=q_proj+k_proj+v_proj+o_proj")
     """How its adapter learns; it goes on from round to round."""
     revisions: Annotated[int, Field(ge=0)] = 20
     """For how many goals of a round the learner answers again, told what the critics say."""
@@ -118,7 +118,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """The same for the fresh attacker."""
     examined: Annotated[int, Field(ge=2)] = 48
     """Items of the test part that the exam asks about; the fresh attacker gets a quarter of them."""
-    gated: Annotated[int, Field(ge=2)] = 16
+    gated: Annotated[int, Field(ge=2)] = 24
     """Items of the supervise part that the gate asks about."""
     texts: Annotated[int, Field(ge=0)] = 16
     """Passages of general text whose likelihood is compared, for the gate, and as many others for the exam."""
