@@ -15,7 +15,8 @@ from superalign.attacking import written
 from superalign.critic import critics
 from superalign.errors import DataError
 from superalign.feedback import Feedback
-from superalign.fit import Lesson, fits
+from superalign.fit import Fit, Lesson, fits
+from superalign.fits.lora import Lora
 from superalign.job import Inputs, Tools, step
 from superalign.loop_behaviours import benign_by, own_of, ways_of, world_of
 from superalign.loop_world import drawn_rows, goal_of, learner_of, plain_goal, query_of
@@ -150,7 +151,8 @@ def draw_said(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Let the learner refine itself from the feedback of a round, with some of earlier rounds; if there is none, all.
 
-    Parameters: `model`, `fingerprint`, `fit`, `update`, `aims` (specs), `replay`, `seed`, `round`.
+    Parameters: `model`, `fingerprint`, `fit`, `update`, `aims` (specs), `replay`, `seed`, `round`, and `slower`, by how
+    much the learning rate is less than the fit's.
     Of behaviours also `refusal`: a response that stands in where the learner has no good one of its own, or None.
     Inputs: `exposed`, `judged`, `revised`, `consulted` if an expert was asked, `drawn` if answers were, `learner` if it
     has learnt, `past0`, `past1`, ...: what earlier rounds taught.
@@ -160,7 +162,7 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         of behaviours `ways`: of how many goals the better response is the plain answer, a revision, ..., or nothing.
     """
     rng = np.random.default_rng([params["seed"], params["round"], 5])
-    update, fit = updates.build(params["update"]), fits.build(params["fit"])
+    update, fit = updates.build(params["update"]), _slower(fits.build(params["fit"]), params.get("slower", 1.0))
     found = [update.choose(one) for one in exposed_by(inputs, params.get("refusal"))]
     benign = list(benign_by(inputs["exposed"].meta, found, params.get("refusal")))
     fresh = [
@@ -378,6 +380,10 @@ def _stand_in(params: Params, inputs: Inputs, goals: Sequence[Goal]) -> dict[str
                 heard[row["goal"]].append(1 / (1 + math.exp(min(row["score"], 50.0))))
         good = {name: pooled(each) for name, each in heard.items()}
     return {goal.id: {"good": good[goal.id], "each": [good[goal.id]], "words": []} for goal in goals}
+
+
+def _slower(fit: Fit, factor: float) -> Fit:
+    return fit.model_copy(update={"lr": factor * fit.lr}) if isinstance(fit, Lora) and factor < 1 else fit
 
 
 def _fed(taught: Artifact) -> list[dict[str, Any]]:

@@ -108,7 +108,9 @@ class Loop(Study[LoopPlan, LoopResult]):
     """How its adapter learns; it goes on from round to round."""
     revisions: Annotated[int, Field(ge=0)] = 20
     """For how many goals of a round the learner answers again, told what the critics say."""
-    replay: Annotated[float, Field(ge=0)] = 0.2
+    slower: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Factor of the learning rate from one round to the next: later rounds mend, and must not undo."""
+    replay: Annotated[float, Field(ge=0)] = 0.3
     """Feedback of earlier rounds that is mixed in, as a share of the new."""
     queries: Annotated[int, Field(ge=1)] = 1
     """Most queries to the learner, a goal and attack, in training."""
@@ -286,6 +288,8 @@ class Loop(Study[LoopPlan, LoopResult]):
             drawing = {**advised, "seed": seed, "draws": list(self.update.draws)}
             drawn = Job(draw_said, drawing, again, f"draws, {where}")
         lesson = {"update": self.update.spec(), "aims": arm.aims, "replay": self.replay, "round": number}
+        if number and self.slower < 1:
+            lesson["slower"] = self.slower**number
         if self.world == "behaviour":
             lesson["refusal"] = self.refusal
         found = {
