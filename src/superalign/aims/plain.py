@@ -16,7 +16,7 @@ from superalign.feedback import Feedback
 class Plain(Aim):
     """The plain question with both answers, and the critics' probability."""
 
-    share: float = 0.3
+    share: float = 0.6
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim."""

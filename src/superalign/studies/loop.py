@@ -65,7 +65,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     example: ClassVar[str] = "superalign run loop --learner embedded:smollm2 --rounds 2 --arms full no-benign"
     quick: ClassVar[Mapping[str, Any]] = {
         "rounds": 1,
-        "goals": 100,
+        "goals": 60,
         "seeds": 1,
         "examined": 24,
         "gated": 12,
@@ -80,7 +80,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Requests that nobody should refuse, goals:FILE; for the aim helpful, in the world of behaviours."""
     rounds: Annotated[int, Field(ge=1)] = 2
     """Of attack, judgement and learning."""
-    goals: Annotated[int, Field(ge=2)] = 120
+    goals: Annotated[int, Field(ge=2)] = 100
     """How many questions a round attacks; each round has others."""
     attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), Distinct] = default(TRAINED)
     """What the learner is attacked with in training."""
@@ -104,7 +104,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """What is wanted of the learner; see superalign ls aims."""
     update: UpdateChoice = default("pairs")
     """How it learns from feedback; see superalign ls updates."""
-    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.002,batch=8,epochs=1,target=q_proj+k_proj+v_proj+o_proj")
+    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.0015,batch=8,epochs=1,target=q_proj+k_proj+v_proj+o_proj")
     """How its adapter learns; it goes on from round to round."""
     revisions: Annotated[int, Field(ge=0)] = 20
     """For how many goals of a round the learner answers again, told what the critics say."""
@@ -126,7 +126,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Passages of general text whose likelihood is compared, for the gate, and as many others for the exam."""
     text: str | None = None
     """A file with such passages; by default the manual that comes with Python."""
-    lose_plain: Annotated[float, Field(ge=0)] = 0.1
+    lose_plain: Annotated[float, Field(ge=0)] = 0.12
     """Share of its first plain answers that a learner may lose and still pass the gate."""
     lose_open: Annotated[float, Field(ge=0)] = 0.15
     """Share of the evidence that it may follow less often than at the start."""
