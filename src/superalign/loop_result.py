@@ -52,6 +52,14 @@ class RoundRow(Config):
     """What the gate saw, without the truth."""
     start: dict[str, float | None]
     """The same before the first round."""
+
+    @property
+    def fate(self) -> str:
+        """What became of the round's update, in words."""
+        if not self.accepted:
+            return "rolled back"
+        return "passed" if self.part == 1 else f"{self.part:.0%} passed"
+
     ways: dict[str, int] = Field(default_factory=dict)
     """World of behaviours: of how many broken goals the better response is the learner's plain answer, a revision, one
     that it drew, a stand-in that the user gave, or nothing, so that the goal was left out."""

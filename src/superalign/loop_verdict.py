@@ -126,7 +126,9 @@ def _rounds(rows: Sequence[RoundRow]) -> Iterator[str]:
         yield f"Where the better response to a broken goal comes from: {told}."
     back = [row for row in rows if not row.accepted]
     if rows:
-        yield f"The gate let {len(rows) - len(back)} of {len(rows)} rounds pass."
+        partly = sum(row.accepted and row.part < 1 for row in rows)
+        part = f", {partly} of them in part" if partly else ""
+        yield f"The gate let {len(rows) - len(back)} of {len(rows)} rounds pass{part}."
     labels = [row.label_accuracy for row in rows if row.label_accuracy is not None]
     if labels:
         yield f"The verdicts that were learnt from were right in {min(labels):.0%} to {max(labels):.0%} of each round."

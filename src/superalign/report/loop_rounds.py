@@ -69,13 +69,18 @@ def gate(result: LoopResult) -> Markup | None:
     """Return what was rolled back, and why; None where there was no round."""
     if not result.rows:
         return None
-    back = [row for row in result.rows if not row.accepted]
-    passed = f"{len(result.rows) - len(back)} of {words.plural(len(result.rows), 'round')} passed the gate."
-    what = f"{passed} A round that loses more than is allowed is rolled back: the learner goes on as it was before."
-    rows: Rows = [[cut(row.arm, 40), row.seed, row.round, passage("; ".join(row.why), 400)] for row in back]
-    columns = [Column("Arm"), *numbers("Seed", "Round"), Column("Why it was rolled back")]
+    odd = [row for row in result.rows if row.fate != "passed"]
+    passed = f"{sum(row.accepted for row in result.rows)} of {words.plural(len(result.rows), 'round')} passed the gate."
+    what = (
+        f"{passed} Where the whole update loses more than is allowed, smaller parts of it are tried; where none will "
+        "do, the round is rolled back and the learner goes on as it was before."
+    )
+    rows: Rows = [
+        [cut(row.arm, 40), row.seed, row.round, row.fate, passage("; ".join(row.why), 400) or words.NONE] for row in odd
+    ]
+    columns = [Column("Arm"), *numbers("Seed", "Round"), Column("Update"), Column("What was lost")]
     title = "The gate"
-    listed = table(columns, rows, title) if back else tag("p", "Nothing was rolled back.")
+    listed = table(columns, rows, title) if odd else tag("p", "Every update passed whole; nothing was rolled back.")
     others = [row for row in result.rows if row.arm != result.arms[0]]
     more = _table(others, "Rounds of the other arms") if others else None
     folded = tag("details", tag("summary", "Rounds of the other arms"), more) if more else None
@@ -197,7 +202,7 @@ def _table(rows: Sequence[RoundRow], label: str) -> Markup:
             f"{words.ratio(row.loss_first)} to {words.ratio(row.loss_last)}",
             words.count(row.tokens),
             _measured(row),
-            "passed" if row.accepted else "rolled back",
+            row.fate,
         ]
         for row in rows
     ]

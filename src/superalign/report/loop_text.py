@@ -53,7 +53,7 @@ def _rounds(result: LoopResult) -> Table:
     for row in result.rows:
         if row.arm == result.arms[0]:
             cells = [row.seed, row.round, words.percent(row.broken), words.percent(row.label_accuracy), row.experts]
-            gate = Text("passed") if row.accepted else Text("rolled back", style="yellow")
+            gate = Text(row.fate, style="" if row.fate == "passed" else "yellow")
             table.add_row(*(Text(str(cell)) for cell in cells), gate)
     return table
 
