@@ -33,7 +33,7 @@ def loop(learner: str, critic: Any, **settings: Any) -> Any:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gpt_neox", "gpt2", "gemma3"])
-@pytest.mark.parametrize("target", ["all-linear", "some"])
+@pytest.mark.parametrize("target", ["all-linear", "attention", "some"])
 def test_sizes_from_headers_are_those_of_the_loaded_model(tiny, architecture, target):
     import transformers
 
@@ -41,7 +41,7 @@ def test_sizes_from_headers_are_those_of_the_loaded_model(tiny, architecture, ta
     whole = transformers.AutoModelForCausalLM.from_pretrained(tiny(architecture))
     assert size.parameters == sum(one.numel() for one in whole.parameters())
     ends = {"gpt_neox": "query_key_value+dense", "gpt2": "c_attn"}.get(architecture, "q_proj+down_proj")
-    fit = Lora(rank=4, target=target if target == "all-linear" else ends)
+    fit = Lora(rank=4, target=ends if target == "some" else target)
     body = fit.body(models.build(f"hf:{tiny(architecture)},dtype=fp32")).backbone.module
     moved = sum(one.numel() for one in body.parameters() if one.requires_grad)
     assert size.adapter(fit.rank, fit.target) == moved > 0
@@ -84,7 +84,7 @@ def test_arithmetic(tiny, tmp_path):
     assert plan.cost == pytest.approx(3 * here / 100 / 3600 + asked)
     assert parts["critics"].written == 2 * 8 * 2 * (8 + 160)  # rounds, goals, orders; a verdict after its critique
     assert plan.memory
-    adapter = Size(tiny("llama")).adapter(8)
+    adapter = Size(tiny("llama")).adapter(8, "attention")
     assert (plan.memory.weights, plan.memory.adapter, plan.memory.optimizer) == (4 * n, 4 * adapter, 12 * adapter)
     assert plan.memory.activations == 1024 * (3 * (8 * 32 + 4 * 64) * 4 + 8 * 324)
     twice = dry_run(loop(f"hf:{tiny('llama')},dtype=fp32", critic, goals=16), Store(tmp_path / "store"))

@@ -123,7 +123,7 @@ def parser() -> Parser:
         command(
             "export",
             _export,
-            "write a learner for peft or transformers, its labels, or its exam",
+            "write a learner, its labels, or its exam for others",
             "superalign export runs/NAME adapter --method naive",
         )
     )

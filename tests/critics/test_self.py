@@ -75,8 +75,9 @@ def test_it_cannot_tell_where_nothing_was_asked_or_nothing_can_be_compared(talke
 def test_what_is_impossible_or_an_error_is_no_verdict():
     judge = critics.build("self")
     tokens = np.array([1, 1])
-    assert judge._likelier(Scored(np.float32([-np.inf, -1]), tokens)).undetermined.startswith("error: ")
-    assert judge._likelier(Scored(np.float32([np.nan] * 2), tokens, error="too long")).undetermined == "error: too long"
+    assert judge._likelier(Scored(np.float32([-np.inf, -1]), tokens), ("a", "b")).undetermined.startswith("error: ")
+    failed = Scored(np.float32([np.nan] * 2), tokens, error="too long")
+    assert judge._likelier(failed, ("a", "b")).undetermined == "error: too long"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from superalign.fits._adapter import ADAPTER, activate, in_place
 from superalign.fits._base import borrow
 from superalign.fits._finetune import Body, FineTune
 from superalign.model import Model
+from superalign.models._size import targeted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +35,8 @@ class Lora(FineTune):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of an adapter's inputs dropped while learning."""
     target: str = "all-linear"
-    """Which layers get an adapter: all linear ones, or the ends of their names joined by + (`q_proj+v_proj`)."""
+    """Which layers get an adapter: all linear ones, those of `attention`, or the ends of their names joined by +
+    (`q_proj+v_proj`)."""
 
     def body(self, model: Model, peers: int = 1) -> Body:
         """Take the model, frozen, and add adapters: a set for each peer."""
@@ -75,14 +77,11 @@ class Lora(FineTune):
         return Body(backbone, dropouts, turn)
 
     def _targets(self, names: list[str]) -> list[str]:
-        if self.target == "all-linear":
-            return names
-        wanted = self.target.split("+")
-        for end in wanted:
-            if not any(name == end or name.endswith(f".{end}") for name in names):
+        for end in self.target.split("+"):
+            if not any(targeted(name, end) for name in names):
                 known = {name.rpartition(".")[2] for name in names}
                 raise ConfigError(f"the model has no linear layer '{end}'", fix=did_you_mean(end, known))
-        return wanted
+        return [name for name in names if targeted(name, self.target)]
 
 
 def _linear_layers(body: nn.Module) -> dict[str, bool]:

@@ -14,6 +14,7 @@ from superalign.models._folder import CONFIG, check_folder, local_folder, read_j
 from superalign.models.embedded import Embedded
 from superalign.models.hf import HuggingFace
 
+ATTENTION = ("attn", "attention")  # in the names of attention modules
 LOOKED_UP = ("embed", "wte", "wpe", "lm_head")  # in the name of a matrix that is no linear layer of the body
 
 
@@ -24,6 +25,13 @@ def folder_here(model: Model) -> Path | None:
     if isinstance(model, Embedded) and is_ready(model.which):
         return models_folder() / model.which
     return None
+
+
+def targeted(layer: str, target: str) -> bool:
+    """Tell whether a linear layer gets an adapter: all do, those of attention, or those whose names end so."""
+    if target == "attention":
+        return any(part in step for step in layer.split(".") for part in ATTENTION)
+    return target == "all-linear" or any(layer == end or layer.endswith(f".{end}") for end in target.split("+"))
 
 
 class Size:
@@ -59,12 +67,15 @@ class Size:
 
     def adapter(self, rank: int, target: str = "all-linear") -> int:
         """Return the parameters of low-rank adapters: rank (in + out) a linear layer, see `fits.lora`."""
-        ends = target.split("+")
         total = 0
         for name, shape in self.shapes.items():
             layer = name.removesuffix(".weight")
-            wanted = target == "all-linear" or layer.endswith(tuple(f".{end}" for end in ends))
-            if wanted and len(shape) == 2 and name != layer and not any(part in name for part in LOOKED_UP):
+            if (
+                targeted(layer, target)
+                and len(shape) == 2
+                and name != layer
+                and not any(part in name for part in LOOKED_UP)
+            ):
                 total += rank * sum(shape)
         return total
 

@@ -104,7 +104,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """What is wanted of the learner; see superalign ls aims."""
     update: UpdateChoice = default("pairs")
     """How it learns from feedback; see superalign ls updates."""
-    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.0015,batch=8,epochs=1,target=q_proj+k_proj+v_proj+o_proj")
+    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.0015,batch=8,epochs=1,target=attention")
     """How its adapter learns; it goes on from round to round."""
     revisions: Annotated[int, Field(ge=0)] = 20
     """For how many goals of a round the learner answers again, told what the critics say."""
