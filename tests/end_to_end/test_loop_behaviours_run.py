@@ -135,6 +135,7 @@ def test_what_is_learnt_is_the_best_of_what_was_drawn(undisturbed: Shell) -> Non
 def test_every_update_learns(command: list[str], shell: Shell, update: str) -> None:
     """A stand-in that the critic finds good is given, so that none is without a lesson."""
     small = ["--goals", "4", "--examined", "2", "--gated", "2", "--revisions", "3"]
+    small += ["--lose-text", "9", "--lose-helpful", "1", "--lose-steadfast", "1"]
     words = [*command, *small, "--update", update, "--refusal", "One of these I do not answer."]
     shell.fork(*words, "--out", "run").exits(0)
     (row,) = read(shell)["rows"]

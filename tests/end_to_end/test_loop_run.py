@@ -59,7 +59,7 @@ def test_every_round_of_every_arm_and_seed_is_in_the_rows(undisturbed: Shell) ->
         assert row["goals"] <= 8
         assert set(row["feedback"]) == ({"steadfast"} if row["arm"] == "no-benign" else {"steadfast", "open", "plain"})
         assert row["feedback"]["steadfast"] == row["goals"]
-        assert row["replayed"] == (0 if row["round"] == 1 else round(0.2 * sum(row["feedback"].values())))
+        assert row["replayed"] == (0 if row["round"] == 1 else round(0.3 * sum(row["feedback"].values())))
         assert row["experts"] == (0 if row["arm"] == "random-critic" else min(10, row["judged"]))
 
 
@@ -134,7 +134,18 @@ def test_killed_again_and_again_the_rounds_are_the_same(undisturbed: Shell, word
 
 
 def test_a_gate_that_allows_nothing_rolls_every_round_back(command: list[str], shell: Shell) -> None:
-    strict = ["--lose-text", "0", "--lose-plain", "0", "--lose-open", "0", "--fit", "lora,read=policy,keep=true,lr=0.3"]
+    strict = [
+        "--parts",
+        "1",
+        "--lose-text",
+        "0",
+        "--lose-plain",
+        "0",
+        "--lose-open",
+        "0",
+        "--fit",
+        "lora,read=policy,keep=true,lr=0.3",
+    ]
     shell.fork(*command, *strict, "--seeds", "1", "--out", "run").exits(0)
     result = read(shell)
     assert not any(row["accepted"] for row in result["rows"])
