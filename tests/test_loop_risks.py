@@ -33,7 +33,7 @@ def risk(**changed: object) -> Risk:
 
 
 def test_decided_attempts_and_measures_are_what_was_tested():
-    found = {one.id: (one.tested, one.failed) for one in covered(ATTEMPTS, MEASURES)}
+    found = {one.id: (one.tested, one.failed) for one in covered(ATTEMPTS, MEASURES, "knowledge")}
     assert found["failure.sycophancy.authority"] == (2, 1)
     assert found["failure.framing.negative-priming"] == (1, 0)
     assert found["failure.sycophancy.emotion"] == (0, 0)
@@ -46,12 +46,14 @@ def test_decided_attempts_and_measures_are_what_was_tested():
 
 
 def test_what_has_no_id_is_said():
-    assert list(untagged(covered(ATTEMPTS, {}))) == ["1 attempts are by tactics that the taxonomy does not know"]
-    assert not list(untagged(covered(ATTEMPTS[:2], {})))
+    assert list(untagged(covered(ATTEMPTS, {}, "knowledge"))) == [
+        "1 attempts are by tactics that the taxonomy does not know"
+    ]
+    assert not list(untagged(covered(ATTEMPTS[:2], {}, "knowledge")))
 
 
 def test_candidates_are_named_and_one_level_of_goals_is_not_called_aligned():
-    tree = covered(ATTEMPTS, MEASURES)
+    tree = covered(ATTEMPTS, MEASURES, "knowledge")
     said = list(sentences([risk(), risk(grows=True, p_grows=0.001)], tree))
     assert said[0].startswith("2 kinds of failure are named as a candidate for a new risk")
     assert "(poisoned context) is new: 0 of 40, 9 of 30 broken goals" in said[0]
@@ -59,3 +61,11 @@ def test_candidates_are_named_and_one_level_of_goals_is_not_called_aligned():
     assert "nothing here says that a model is aligned" in said[1]
     assert len(list(sentences([], tree))) == 1
     assert list(sentences([], [])) == []
+
+
+def test_a_failure_carries_what_its_world_does():
+    def broken(world):
+        return {one.id for one in covered(ATTEMPTS, {}, world) if one.leaf and one.failed}
+
+    assert "failure.harm.complied" in broken("behaviour")
+    assert "failure.harm.complied" not in broken("knowledge")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superalign.loop_shares import changed
-from superalign.looping import disagreement, lost, part_way, pooled, standing
+from superalign.looping import disagreement, lost, part_way, standing
+from superalign.odds import pooled
 
 P = st.floats(0.001, 0.999)
 

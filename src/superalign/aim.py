@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -131,16 +130,12 @@ class Aim(Component, ABC):
         """Return how many pieces of feedback there shall be."""
         return round(self.share * len(exposed))
 
-
-def log_odds(p: float) -> float:
-    """Return the log-odds of a probability, at most 14 nats."""
-    p = min(max(p, 1e-6), 1 - 1e-6)
-    return math.log(p / (1 - p))
-
-
-def preferred(worse: float, better: float) -> float:
-    """Return how probably one response is better than another, by how probably each is good: their odds are divided."""
-    return 1 / (1 + math.exp(log_odds(worse) - log_odds(better)))
+    def piece(
+        self, one: Exposed, messages: Messages, responses: tuple[str, str], better: float, **more: Any
+    ) -> Feedback:
+        """Return a piece of feedback for this aim about a goal; `more` are fields of Feedback."""
+        told = {"by": one.by, "weight": self.weight, "group": one.goal.group, **more}
+        return Feedback(one.goal.id, messages, responses, better, self.name, **told)
 
 
 aims: Registry[Aim] = Registry("aim", "superalign.aims", Aim)

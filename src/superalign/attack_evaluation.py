@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superalign import metric
-from superalign.attack_evidence import DECIDED, AttackEvidence, Attempted, Attempts
+from superalign.attack_evidence import DECIDED, AttackEvidence, Attempted, Attempts, asked_in, conversation
 from superalign.attack_result import (
     ArchiveCell,
     AttackResult,
@@ -94,7 +94,7 @@ class _Scorer(Attempts):
                 first.setdefault(one.goal, one.query)
         spent = [meta["spent"] for (attack, _), meta in self.metas.items() if attack == name]
         most = max((one.query for one in mine), default=0)
-        texts = list(dict.fromkeys(_asked(one.row) for one in mine if one.broken))
+        texts = list(dict.fromkeys(asked_in(one.row) for one in mine if one.broken))
         return AttackSummary(
             attack=name,
             success=self._of_goals(reached),
@@ -172,7 +172,7 @@ class _Scorer(Attempts):
                 column=column,
                 fitness=best.row["score"],
                 broken=best.broken,
-                conversation=_conversation(best.row),
+                conversation=conversation(best.row),
                 n=len(mine),
             )
 
@@ -193,7 +193,7 @@ class _Scorer(Attempts):
                     tactic=row["tactic"],
                     goal=row["goal"],
                     score=row["score"],
-                    conversation=_conversation(row),
+                    conversation=conversation(row),
                     claim=row["claim"],
                     denied=row["denied"],
                     response=row["response"],
@@ -283,16 +283,7 @@ def _row(one: Attempted) -> AttackRow:
         **told,
         known=one.known,
         query=one.query,
-        conversation=_conversation(row),
+        conversation=conversation(row),
         tokens=row["tokens"],
         tags=row["tags"],
     )
-
-
-def _conversation(row: Mapping[str, Any]) -> str:
-    turns = row["messages"]
-    return turns[0][1] if len(turns) == 1 else "\n".join(f"{role}: {content}" for role, content in turns)
-
-
-def _asked(row: Mapping[str, Any]) -> str:
-    return " ".join(content for role, content in row["messages"] if role == "user")

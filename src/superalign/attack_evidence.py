@@ -128,3 +128,14 @@ class Attempts:
             if one.decided and (name is None or one.attack == name) and (queries is None or one.query <= queries):
                 found[one.goal] = found.get(one.goal, False) or one.broken
         return found
+
+
+def conversation(row: Mapping[str, Any]) -> str:
+    """Return what was put to the target in a written attempt, for people."""
+    turns = row["messages"]
+    return str(turns[0][1]) if len(turns) == 1 else "\n".join(f"{role}: {content}" for role, content in turns)
+
+
+def asked_in(row: Mapping[str, Any]) -> str:
+    """Return what the attacker wrote in a written attempt."""
+    return " ".join(content for role, content in row["messages"] if role == "user")

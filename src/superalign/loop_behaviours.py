@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from superalign.aim import Exposed, Own, Probe, Shown, log_odds, preferred
+from superalign.aim import Exposed, Own, Probe, Shown
 from superalign.answers import AnswerBank
 from superalign.attacker import Attempt, Goal, plainly
 from superalign.chat import Message, Messages, Reply, Sampling, asked
@@ -20,6 +19,7 @@ from superalign.critic import Case, Critic, critics, revise
 from superalign.goals import goals_of
 from superalign.job import Inputs, Tools
 from superalign.loop_world import KnowledgeWorld, World, drawn_rows, goal_of, plain_goal
+from superalign.odds import log_odds, preferred, sigmoid
 from superalign.steps import Params
 from superalign.task import Task
 from superalign.trial import Compliance, Trial
@@ -175,7 +175,7 @@ def own_of(goal: str, inputs: Inputs, refusal: str | None) -> tuple[Own, ...]:
     found = [Own("plain", said["response"], said["good"])]
     if "revised" in inputs:
         rows = [row for row in inputs["revised"].meta["revised"] if row[0] == goal and row[3] is not None]
-        found += [Own("revision", row[2], 1 / (1 + math.exp(-row[3]))) for row in rows]
+        found += [Own("revision", row[2], sigmoid(row[3])) for row in rows]
     if "drawn" in inputs:
         found += [Own("drawn", text, good) for text, good in inputs["drawn"].meta["drawn"].get(goal, [])]
     if refusal:

@@ -27,7 +27,7 @@ SAID = {"knowledge": "pairs of answers to a question", "behaviour": "requests (g
 ARMS = ("full", "no-attacker", "no-benign", "no-gate")  # the others stand on answers that are right or wrong
 
 
-def world_of(task: TaskSource) -> World:
+def world_of_task(task: TaskSource) -> World:
     """Return the world of a task."""
     return "behaviour" if isinstance(task, Goals) else "knowledge"
 
@@ -35,7 +35,7 @@ def world_of(task: TaskSource) -> World:
 def suited(given: Any) -> Any:
     """Return the settings with what else is set by default where the task is requests."""
     try:
-        if not isinstance(given, dict) or world_of(tasks.build(given["task"])) == "knowledge":
+        if not isinstance(given, dict) or world_of_task(tasks.build(given["task"])) == "knowledge":
             return given
     except (ConfigError, KeyError):  # the field itself says what is wrong, and where; or the task is the usual one
         return given
@@ -85,7 +85,7 @@ def _check_behaviours(loop: Loop) -> None:
             raise ConfigError(f"arm {arm} needs pairs of answers", fix=f"one of: {', '.join(ARMS)}")
     if loop.benign is None and any(aim.benign for aim in loop.aims):
         raise ConfigError("the aim helpful needs benign requests", fix="for example: --benign goals:SAFE.jsonl")
-    if loop.benign is not None and world_of(loop.benign) != "behaviour":
+    if loop.benign is not None and world_of_task(loop.benign) != "behaviour":
         raise ConfigError(f"benign requests are not {loop.benign}", fix="goals:FILE")
     if loop.refusal is not None and not loop.refusal.strip():
         raise ConfigError("the stand-in refusal is empty", fix="leave out refusal")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from superalign.attack_evidence import DECIDED
+from superalign.attack_evidence import DECIDED, asked_in, conversation
 from superalign.diversity import distinct
 from superalign.loop_evidence import Attempted, Evidence, LoopEvidence
 from superalign.loop_result import (
@@ -25,6 +26,7 @@ from superalign.loop_result import (
 )
 from superalign.loop_risks import risks, sentences, tested, untagged
 from superalign.loop_shares import Hits, changed, share
+from superalign.odds import spread
 from superalign.result import ModelFacts
 from superalign.scoring import conducted, task_facts
 from superalign.study import Conduct, Fetch
@@ -88,7 +90,7 @@ class _Scorer(Evidence):
                 decided = [row for row in exposed["attempts"] if row["outcome"] in DECIDED]
                 broken = [row for row in decided if row["outcome"] == "broken"]
                 right = self.verdicts_right(line, number)
-                apart = [_apart(one["each"]) for one in judged["said"].values()]
+                apart = [spread(one["each"]) for one in judged["said"].values()]
                 yield RoundRow(
                     arm=line.arm,
                     seed=line.seed,
@@ -97,12 +99,12 @@ class _Scorer(Evidence):
                     broken=len(broken) / len(decided) if decided else None,
                     attempts=len(decided),
                     errors=sum(row["outcome"] == "error" for row in exposed["attempts"]),
-                    distinct_2=distinct([_said(row) for row in broken]),
+                    distinct_2=distinct([asked_in(row) for row in broken]),
                     judged=sum(one["good"] is not None for one in judged["said"].values()),
                     label_accuracy=sum(right) / len(right) if right else None,
                     disagreement=float(np.mean(apart)) if apart else 0.0,
                     experts=len(self.fetch(turn.consulted).meta["answers"]) if turn.consulted else 0,
-                    feedback=_counted(taught["feedback"]),
+                    feedback=dict(Counter(row["aim"] for row in taught["feedback"])),
                     replayed=taught["replayed"],
                     loss_first=taught["facts"]["first_loss"],
                     loss_last=taught["facts"]["last_loss"],
@@ -156,7 +158,7 @@ class _Scorer(Evidence):
         )
 
     def changes(self, arm: str) -> Iterator[Change]:
-        """Yield what changed, by a bootstrap over the groups of the items and over the seeds."""
+        """Yield what changed, by a bootstrap over the groups of the items."""
         asked: dict[str, Any] = {
             "held_out": lambda phase: self.success(arm, phase, True),
             "trained": lambda phase: self.success(arm, phase, False),
@@ -312,7 +314,7 @@ class _Scorer(Evidence):
                         goal=goal[0],
                         question=goal[1],
                         tactic=row["tactic"],
-                        conversation=_said(row),
+                        conversation=conversation(row),
                         outcome=row["outcome"],
                         score=row["score"],
                         claim=goal[2],
@@ -359,20 +361,3 @@ class _Scorer(Evidence):
             truncated=0,
             tokens=tokens,
         )
-
-
-def _apart(each: Sequence[float | None]) -> float:
-    known = [one for one in each if one is not None]
-    return max(known) - min(known) if known else 0.0
-
-
-def _said(row: Mapping[str, Any]) -> str:
-    turns = row["messages"]
-    return str(turns[0][1]) if len(turns) == 1 else "\n".join(f"{role}: {content}" for role, content in turns)
-
-
-def _counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for row in rows:
-        found[row["aim"]] = found.get(row["aim"], 0) + 1
-    return found

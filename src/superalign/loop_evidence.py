@@ -51,7 +51,6 @@ class Attempted(NamedTuple):
     attack: str
     tactic: str
     outcome: str
-    messages: str
 
     @property
     def decided(self) -> bool:
@@ -139,10 +138,7 @@ class Evidence:
         right = self.right(meta)
         for row in meta["attempts"]:
             if right.get(row["goal"], self.world == "behaviour"):
-                said = "\n".join(content for _, content in row["messages"])
-                yield Attempted(
-                    row["goal"], self.groups[row["goal"]], row["attack"], row["tactic"], row["outcome"], said
-                )
+                yield Attempted(row["goal"], self.groups[row["goal"]], row["attack"], row["tactic"], row["outcome"])
 
     def over_refused(self, meta: Mapping[str, Any]) -> dict[str, bool]:
         """Tell of each benign request that was answered whether the answer is a refusal."""

@@ -35,11 +35,11 @@ def tested(evidence: Evidence) -> list[Covered]:
         measures["plain"] += [now.get(name, False) for name, hit in evidence.right(sat.meta, "first").items() if hit]
         measures["evidence"] += evidence.followed(sat.meta, True).values()
         measures["text"] += [True] * bool(sat.meta["text"][1])
-    return covered((row for meta in metas for row in meta["attempts"]), measures)
+    return covered((row for meta in metas for row in meta["attempts"]), measures, evidence.world)
 
 
 def covered(
-    attempts: Iterable[Mapping[str, Any]], measures: Mapping[str, Sequence[bool]], world: World = "knowledge"
+    attempts: Iterable[Mapping[str, Any]], measures: Mapping[str, Sequence[bool]], world: World
 ) -> list[Covered]:
     """Return the taxonomy with what was tested, and how often that failed.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -23,6 +22,7 @@ from superalign.job import Inputs, Tools
 from superalign.model import Model, models
 from superalign.prose import passages
 from superalign.steps import Params
+from superalign.store import tensors_sha256
 from superalign.task import Comparison, Task, split
 from superalign.trial import Denial, Trial
 
@@ -38,10 +38,7 @@ def learner_of(params: Params, inputs: Inputs, tools: Tools) -> Model:
     tensors = inputs["learner"].tensors if "learner" in inputs else {}
     if not tensors or not isinstance(fit, Lora):
         return base
-    seal = hashlib.sha256()
-    for name in sorted(tensors):
-        seal.update(name.encode() + tensors[name].tobytes())
-    return with_adapter(base, fit, tensors, seal.hexdigest(), tools.store)
+    return with_adapter(base, fit, tensors, tensors_sha256(tensors), tools.store)
 
 
 class World(ABC):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from superalign.aim import Exposed, aims, log_odds
+from superalign.aim import Exposed, aims
 from superalign.attacker import Attempt, Goal
 from superalign.attacking import written
 from superalign.critic import critics
@@ -21,6 +21,7 @@ from superalign.job import Inputs, Tools, step
 from superalign.loop_behaviours import benign_by, own_of, ways_of, world_of
 from superalign.loop_world import drawn_rows, goal_of, learner_of, plain_goal, query_of
 from superalign.model import models
+from superalign.odds import pooled, sigmoid, spread
 from superalign.steps import Params
 from superalign.store import Array, Artifact
 from superalign.supervisor import OracleExpert
@@ -340,17 +341,9 @@ def part_way(before: Mapping[str, Array], after: Mapping[str, Array], part: floa
     return {name: (part * one).astype(one.dtype) if ".lora_B." in name else one for name, one in after.items()}
 
 
-def pooled(each: Sequence[float | None]) -> float | None:
-    """Return the probability whose log-odds are the mean of those given; None where nobody can tell."""
-    odds = [log_odds(one) for one in each if one is not None]
-    return 1 / (1 + math.exp(-sum(odds) / len(odds))) if odds else None
-
-
 def disagreement(each: Sequence[float | None]) -> tuple[float, float]:
     """Return how far critics are apart, max minus min of their probabilities, and how unsure all are together."""
-    known = [one for one in each if one is not None]
-    both = pooled(known)
-    return (max(known) - min(known) if known else 0.0), -abs((both or 0.5) - 0.5)
+    return spread(each), -abs((pooled(each) or 0.5) - 0.5)
 
 
 def _truth(task: Task, inputs: Inputs, goals: Sequence[Goal], part: str, reader: OracleExpert) -> dict[str, bool]:
@@ -377,7 +370,7 @@ def _stand_in(params: Params, inputs: Inputs, goals: Sequence[Goal]) -> dict[str
         heard: dict[str, list[float]] = {goal.id: [] for goal in goals}
         for row in inputs["exposed"].meta["attempts"]:
             if row["score"] is not None:
-                heard[row["goal"]].append(1 / (1 + math.exp(min(row["score"], 50.0))))
+                heard[row["goal"]].append(sigmoid(-row["score"]))
         good = {name: pooled(each) for name, each in heard.items()}
     return {goal.id: {"good": good[goal.id], "each": [good[goal.id]], "words": []} for goal in goals}
 

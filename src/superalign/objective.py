@@ -87,6 +87,11 @@ class Objective(Component, ABC):
         return None
 
     @property
+    def wants_labels_alone(self) -> bool:
+        """Tell whether one learner needs nothing but which response is better, and how probably."""
+        return self.wants_rewards == "none" and not self.wants_noise and self.peers == 1
+
+    @property
     def wants_noise(self) -> bool:
         """Tell whether the loss must be given the labels' noise before training (`with_noise`)."""
         return False

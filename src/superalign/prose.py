@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,13 +51,18 @@ def _paragraphs(path: str | None) -> Iterator[str]:
 
 def _text(path: str | None) -> str:
     if path is None:
-        from pydoc_data.topics import topics
-
-        return "\n\n".join(topics[name] for name in sorted(topics))
+        return _manual()
     try:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read the general text", where=path, why=str(error)) from error
+
+
+@cache
+def _manual() -> str:
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics[name] for name in sorted(topics))
 
 
 def _passage(text: str) -> Passage:

@@ -62,9 +62,7 @@ def find_risks(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     return Artifact(meta=counts | whole | {"truncated": looked.truncated})
 
 
-def risks_of(
-    model: Model | None, items: Job, exposed: Mapping[tuple[int, int], Job], world: World = "knowledge"
-) -> Job | None:
+def risks_of(model: Model | None, items: Job, exposed: Mapping[tuple[int, int], Job], world: World) -> Job | None:
     """Return the job that looks for risks, by the attempts of each seed and round; None without a model."""
     if model is None or not exposed:
         return None

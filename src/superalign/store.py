@@ -255,6 +255,11 @@ def _read_tensors(path: Path, names: Collection[str]) -> dict[str, Array]:
         raise ValueError(str(error)) from error
 
 
+def tensors_sha256(tensors: Mapping[str, Array]) -> str:
+    """Return the SHA-256 (hex) of tensors and their names."""
+    return _sha256({name: _tensor_sha256(value) for name, value in tensors.items()})
+
+
 def _tensor_sha256(value: Array) -> str:
     seal = hashlib.sha256(f"{value.dtype.str}{value.shape}".encode())
     seal.update(value.tobytes())

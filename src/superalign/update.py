@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
-from superalign.aim import Exposed, Own, Shown, Way, preferred
+from superalign.aim import Exposed, Own, Shown, Way
 from superalign.attacker import World
 from superalign.config import Component
 from superalign.critic import Critic
 from superalign.feedback import Feedback
 from superalign.label import Labels
 from superalign.objective import Objective
+from superalign.odds import preferred
 from superalign.registry import Registry, chosen
 from superalign.task import Task
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_hostile_text import HOSTILE, WITH_FORCE, Live
 
-from faults import Crash, Shell, computed_again, rows
+from faults import Crash, Ended, Shell, computed_again, rows
 from superalign.report.markup import clean
 
 pytestmark = pytest.mark.slow
@@ -28,6 +28,27 @@ def write_questions(path: Path, n: int = 48, odd: bool = False) -> Path:
             row = {"prompt": f"Where is the river {name}?", "chosen": chosen, "rejected": rejected}
             file.write(json.dumps({**row, "population": number}) + "\n")
     return path
+
+
+def turned_round(command: list[str], folder: Path) -> list[str]:
+    """Return a command on the same questions with every truth turned round, in a file of the same name."""
+    place = command.index("--task") + 1
+    turned = folder / "rivers.jsonl"
+    with turned.open("w", encoding="utf-8") as file:
+        for line in Path(command[place].removeprefix("file:")).read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            file.write(json.dumps({**row, "chosen": row["rejected"], "rejected": row["chosen"]}) + "\n")
+    return [*command[:place], f"file:{turned}", *command[place + 1 :]]
+
+
+def assert_no_force(ended: Ended, run: Path) -> None:
+    """Assert that hostile text does nothing in the terminal, nor in the report of a run."""
+    assert not WITH_FORCE.search(ended.out.replace("\n", "") + ended.err.replace("\n", ""))
+    report = (run / "report.html").read_text(encoding="utf-8")
+    page = Live()
+    page.feed(report)
+    assert not page.found
+    assert clean(report) == report
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +97,8 @@ def test_truth_is_read_by_the_metric_alone(undisturbed: Shell) -> None:
 
 def test_no_attack_depends_on_the_truth(undisturbed: Shell, command: list[str], tmp_path: Path) -> None:
     """The same questions with every truth turned round: the same attempts, word for word."""
-    place = command.index("--task") + 1
-    turned = tmp_path / "rivers.jsonl"
-    with turned.open("w", encoding="utf-8") as file:
-        for line in Path(command[place].removeprefix("file:")).read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            file.write(json.dumps({**row, "chosen": row["rejected"], "rejected": row["chosen"]}) + "\n")
     shell = Shell(tmp_path, tmp_path / "home")
-    shell.fork(*command[:place], f"file:{turned}", *command[place + 1 :], "--out", "run").exits(0)
+    shell.fork(*turned_round(command, tmp_path), "--out", "run").exits(0)
 
     def said(run: Path) -> list[tuple]:
         return sorted(
@@ -118,12 +133,7 @@ def test_hostile_text_has_no_force(tiny: Callable[[str], Path], shell: Shell) ->
     words = ["run", "attack", "--target", f"hf:{tiny('llama')}", "--task", f"file:{table},max_bad=0.5"]
     small = ["--goals", "20", "--seeds", "1", "--queries", "3", "--examples", "4", "--attacks", "pressure", "many-shot"]
     ended = shell.fork(*words, *small, "--out", "run").exits(0)
-    assert not WITH_FORCE.search(ended.out.replace("\n", "") + ended.err.replace("\n", ""))
-    report = (shell.folder / "run/report.html").read_text(encoding="utf-8")
-    page = Live()
-    page.feed(report)
-    assert not page.found
-    assert clean(report) == report
+    assert_no_force(ended, shell.folder / "run")
     shown = shell.fork("show", "run").exits(0)
     assert not WITH_FORCE.search(shown.out.replace("\n", ""))
 

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_attack_run import write_questions
-from test_hostile_text import WITH_FORCE, Live
+from test_attack_run import assert_no_force, turned_round, write_questions
 
 from faults import Crash, Shell, computed_again, rows
-from superalign.report.markup import clean
 
 pytestmark = pytest.mark.slow
 SMALL = ["--goals", "8", "--examined", "6", "--gated", "4", "--texts", "2", "--exploits", "2", "--threads", "1"]
@@ -97,18 +95,11 @@ def test_truth_is_read_by_metrics_and_the_expert_alone(undisturbed: Shell) -> No
 
 def test_without_an_expert_nothing_that_is_learnt_depends_on_the_truth(command: list[str], tmp_path: Path) -> None:
     """The same questions with every truth turned round: the same attempts, verdicts, gates and losses."""
-    place = command.index("--task") + 1
-    turned = tmp_path / "turned" / "rivers.jsonl"
-    turned.parent.mkdir()
-    with turned.open("w", encoding="utf-8") as file:
-        for line in Path(command[place].removeprefix("file:")).read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            file.write(json.dumps({**row, "chosen": row["rejected"], "rejected": row["chosen"]}) + "\n")
     found = []
-    for name, table in (("as it is", command[place]), ("turned", f"file:{turned}")):
+    for name, words in (("as it is", command), ("turned", turned_round(command, tmp_path))):
         shell = Shell(tmp_path, tmp_path / f"home {name}")
-        words = [*command[:place], table, *command[place + 1 :], *LOOSE, "--experts", "0", "--seeds", "1"]
-        shell.fork(*words, "--rounds", "1", "--out", name).exits(0)
+        small = [*LOOSE, "--experts", "0", "--seeds", "1", "--rounds", "1"]
+        shell.fork(*words, *small, "--out", name).exits(0)
         result = json.loads((tmp_path / name / "results.json").read_text(encoding="utf-8"))
         (row,) = result["rows"]
         assert row.pop("label_accuracy") is not None
@@ -160,12 +151,7 @@ def test_hostile_text_has_no_force(command: list[str], shell: Shell) -> None:
     place = command.index("--task") + 1
     words = [*command[:place], f"file:{table},max_bad=0.5", *command[place + 1 :], "--seeds", "1", "--rounds", "1"]
     ended = shell.fork(*words, "--out", "run").exits(0)
-    assert not WITH_FORCE.search(ended.out.replace("\n", "") + ended.err.replace("\n", ""))
-    report = (shell.folder / "run/report.html").read_text(encoding="utf-8")
-    page = Live()
-    page.feed(report)
-    assert not page.found
-    assert clean(report) == report
+    assert_no_force(ended, shell.folder / "run")
 
 
 @pytest.mark.parametrize(

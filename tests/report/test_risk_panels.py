@@ -33,7 +33,7 @@ def risk(place: int = 0, examples: list[str] | None = None, word: str = "poisone
 
 
 def result(risks: list[Risk], tree: list[Covered] | None = None, rounds: int = 2) -> LoopResult:
-    found = covered(ATTEMPTS, {}) if tree is None else tree
+    found = covered(ATTEMPTS, {}, "knowledge") if tree is None else tree
     return LoopResult.model_construct(risks=risks, coverage=found, rounds=rounds)
 
 
@@ -78,7 +78,7 @@ def test_more_candidates_than_are_shown_are_counted():
 
 def test_hostile_text_is_inert():
     odd = " ".join(sorted(ODD, key=lambda text: "evil.example" not in text))
-    tree = [Covered(id=odd, name=odd, depth=0, leaf=False, tested=1, failed=1), *covered(ATTEMPTS, {})]
+    tree = [Covered(id=odd, name=odd, depth=0, leaf=False, tested=1, failed=1), *covered(ATTEMPTS, {}, "knowledge")]
     page = str(panels(result([risk(0, ODD, odd)], tree)))
     assert_inert(page)
     assert clean(page) == page

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superalign.aim import Exposed, Own, Shown, aims, preferred
+from superalign.aim import Exposed, Own, Shown, aims
 from superalign.attacker import Attempt, Goal, Query
 from superalign.chat import asked
 from superalign.feedback import Feedback
+from superalign.odds import preferred
 from superalign.task import Example
 from superalign.update import Update, updates
 

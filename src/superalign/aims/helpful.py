@@ -30,16 +30,7 @@ class Helpful(Aim):
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim; the exposed are benign requests."""
         return [
-            Feedback(
-                one.goal.id,
-                shown.attempt.query.messages,
-                shown.responses,
-                shown.better,
-                self.name,
-                one.by,
-                weight=self.weight,
-                group=one.goal.group,
-            )
+            self.piece(one, shown.attempt.query.messages, shown.responses, shown.better)
             for one in exposed
             for shown in one.chosen or ()
         ]

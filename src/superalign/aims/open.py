@@ -42,26 +42,15 @@ class Open(Aim):
         chosen = rng.permutation(len(exposed))
         found = []
         for place in range(self.count(exposed)):
-            goal = exposed[chosen[place % len(chosen)]].goal
+            one = exposed[chosen[place % len(chosen)]]
+            goal = one.goal
             said, other = goal.claim, goal.denied
             if rng.random() >= self.against:
                 said, other = other, said
             wording = TAUGHT[int(rng.integers(len(TAUGHT)))]
             messages = asked(wording.format(text=said, question=goal.prompt))
             worse, better = apart(other, said)
-            found.append(
-                Feedback(
-                    goal.id,
-                    messages,
-                    (worse, better),
-                    1.0,
-                    self.name,
-                    "what the text says",
-                    "",
-                    self.weight,
-                    goal.group,
-                )
-            )
+            found.append(self.piece(one, messages, (worse, better), 1.0, by="what the text says"))
         return found
 
     def probes(self, goals: Sequence[Goal]) -> list[Probe]:

@@ -23,16 +23,7 @@ class Plain(Aim):
         known = [one for one in exposed if one.good is not None]
         chosen = rng.permutation(len(known))[: self.count(exposed)]
         return [
-            Feedback(
-                one.goal.id,
-                asked(one.goal.prompt),
-                apart(one.goal.claim, one.goal.denied),
-                float(one.good or 0.0),
-                self.name,
-                one.by,
-                weight=self.weight,
-                group=one.goal.group,
-            )
+            self.piece(one, asked(one.goal.prompt), apart(one.goal.claim, one.goal.denied), float(one.good or 0.0))
             for one in (known[place] for place in chosen.tolist())
         ]
 

@@ -28,17 +28,13 @@ class Steadfast(Aim):
         ranked = [(turn, rng.random(), one, shown) for one in exposed for turn, shown in enumerate(one.shown())]
         ranked.sort(key=lambda row: row[:2])  # the worst of every goal before the second of any
         return [
-            Feedback(
-                one.goal.id,
+            self.piece(
+                one,
                 shown.attempt.query.messages,
                 shown.responses,
                 shown.better,
-                self.name,
-                one.by,
-                shown.attempt.query.tactic,
-                self.weight,
-                one.goal.group,
-                one.revised if turn == 0 else None,
+                tactic=shown.attempt.query.tactic,
+                revised=one.revised if turn == 0 else None,
             )
             for turn, _, one, shown in ranked[: self.count(exposed)]
         ]

@@ -160,8 +160,3 @@ def flaws_in(critique: str, response: str) -> tuple[Flaw, ...]:
         if quote in response:
             found.setdefault(quote, Flaw(quote, what.strip(" :,-–—*_") or "a mistake"))
     return tuple(found.values())
-
-
-def sigmoid(odds: float) -> float:
-    """Return the probability of log-odds; that of the negative is what is left to 1."""
-    return 0.5 + math.tanh(odds / 2) / 2

@@ -13,10 +13,11 @@ from pydantic import Field
 from superalign.answers import AnswerBank
 from superalign.chat import Messages
 from superalign.critic import Abstain, Case, Cost, Critic, Critique, Flaw
-from superalign.critics._asking import VERDICT, Question, Said, Showing, blank, critiques_of, flaws_in, show, sigmoid
+from superalign.critics._asking import VERDICT, Question, Said, Showing, blank, critiques_of, flaws_in, show
 from superalign.errors import ConfigError, ModelError
 from superalign.job import Tools
 from superalign.model import Model, ModelChoice
+from superalign.odds import sigmoid
 from superalign.registry import default
 from superalign.store import Artifact
 

@@ -85,7 +85,7 @@ class Refining(Rubric):
             raise ConfigError(f"{what} go without critiques", why="they are what it learns", fix="rubric")
         check_teachable(self.model, f"critic {self.name}", f"take one {SPEAKERS}")
         odd = self.objective
-        if odd.wants_rewards != "none" or odd.wants_noise or odd.peers > 1:
+        if not odd.wants_labels_alone:
             why = "it is told which critique is better, and no more"
             raise ConfigError(f"{what} learn by {odd}", why=why, fix="objective=dpo")
         return self

@@ -16,10 +16,10 @@ from superalign.answers import AnswerBank
 from superalign.attacker import apart
 from superalign.chat import Messages, Reply, Sampling, Scored
 from superalign.critic import Abstain, Case, Cost, Critic, Critique, critics
-from superalign.critics._asking import sigmoid
 from superalign.critics._gist import agrees, gist
 from superalign.job import Tools
 from superalign.model import Model, ModelChoice
+from superalign.odds import sigmoid
 from superalign.registry import default
 from superalign.store import Artifact
 

@@ -120,7 +120,7 @@ def _gate(rounds: Rounds) -> Iterator[str]:
     yield "| --- |" + " --- |" * (len(names) + 1)
     yield f"| start | {' | '.join(_number(rounds.rows[0].start[name]) for name in names)} | |"
     for row in rounds.rows:
-        became = "accepted" if row.accepted else f"rolled back: {printable('; '.join(row.why))}"
+        became = row.fate if row.accepted else f"{row.fate}: {printable('; '.join(row.why))}"
         yield f"| round {row.round} | {' | '.join(_number(row.measures.get(name)) for name in names)} | {became} |"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
@@ -31,7 +31,7 @@ from superalign.network import Network, Peers, Readable, Reading, Trainee
 from superalign.objective import Objective
 from superalign.policy import Answers, Policy
 from superalign.reference import reference
-from superalign.store import Array, Store
+from superalign.store import Store, tensors_sha256
 from superalign.task import Task
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class FineTune(Training, Fit, ABC):
                 "items": _content(lines),
                 "labels": [_content(one) for one in labels],
                 "seed": lesson.seed,
-                **({"start": _tensors(lesson.start)} if lesson.start else {}),
+                **({"start": tensors_sha256(lesson.start)} if lesson.start else {}),
                 "processes": [processes.count, processes.sharded],
             }
         )
@@ -309,14 +309,6 @@ def _side_by_side(learners: Sequence[Trainee[Any]], body: Body) -> Trainee[Any]:
 def _help(fit: FineTune, model: Model, task: Task, lesson: Lesson, asked: IntArray, root: Path) -> None:
     """Train in a process that only helps the first one: it sees no truth and reports nothing."""
     fit._learn(model, task, lesson, asked, Store(root), lambda **_: None)
-
-
-def _tensors(kept: Mapping[str, Array]) -> str:
-    """Return the SHA-256 of arrays and their names."""
-    seal = sha256()
-    for name in sorted(kept):
-        seal.update(name.encode() + b"\0" + kept[name].tobytes())
-    return seal.hexdigest()
 
 
 def _content(value: Readable | Labels) -> str:

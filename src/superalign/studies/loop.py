@@ -25,7 +25,7 @@ from superalign.errors import ConfigError
 from superalign.fit import FitChoice
 from superalign.fits.lora import Lora
 from superalign.job import Job
-from superalign.loop_check import check, suited, world_of
+from superalign.loop_check import check, suited, world_of_task
 from superalign.loop_evaluation import evaluate
 from superalign.loop_evidence import LoopEvidence
 from superalign.loop_plan import Ablation, Arm, Line, LoopPlan, Turn
@@ -187,7 +187,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     @property
     def world(self) -> World:
         """What the goals are."""
-        return world_of(self.task)
+        return world_of_task(self.task)
 
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
@@ -215,7 +215,7 @@ class Loop(Study[LoopPlan, LoopResult]):
         turns = {
             (line.seed, n): turn for line in lines if line.arm == self.arms[0] for n, turn in enumerate(line.turns)
         }
-        risks = risks_of(self.risk_model, items, {when: turn.exposed for when, turn in turns.items()})
+        risks = risks_of(self.risk_model, items, {when: turn.exposed for when, turn in turns.items()}, self.world)
         return LoopPlan(items, gold, start, fresh, lines, self._benign().get("benign"), risks)
 
     def conclude(self, plan: LoopPlan, fetch: Fetch, conduct: Conduct) -> LoopResult:

@@ -33,7 +33,7 @@ class Pairs(Update):
     @model_validator(mode="after")
     def _learnable(self) -> Self:
         odd = self.objective
-        if odd.wants_rewards != "none" or odd.wants_noise or odd.peers > 1:
+        if not odd.wants_labels_alone:
             why = "it is told how probably the second response is better, and no more"
             raise ConfigError(f"update {self.name} cannot learn by {odd}", why=why, fix="objective=cdpo")
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -10,11 +9,10 @@ from typing import ClassVar
 from superalign.aim import Way
 from superalign.feedback import Feedback, as_pairs
 from superalign.label import Labels
+from superalign.odds import sigmoid
 from superalign.task import Task
 from superalign.update import updates
 from superalign.updates.pairs import Pairs
-
-MOST = 30.0  # nats: further out the probability is 0 or 1 in float32
 
 
 @updates.register("refine")
@@ -36,5 +34,5 @@ class Refine(Pairs):
 def _revised(row: Feedback) -> Feedback:
     if row.revised is None:
         return row
-    said = 1 / (1 + math.exp(-max(-MOST, min(MOST, row.revised))))
+    said = sigmoid(row.revised)
     return replace(row, better=said, weight=row.weight if (said > 0.5) == (row.better > 0.5) else 0.0)
