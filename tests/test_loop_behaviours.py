@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superalign.aim import Exposed, Shown, preferred
+from superalign.aim import Exposed, Shown
 from superalign.attacker import Attempt, Goal, Query
 from superalign.chat import Reply, Sampling, asked
 from superalign.critic import Case, critics, revise
@@ -20,6 +20,7 @@ from superalign.loop_behaviours import BehaviourWorld, benign_by, own_of, whole
 from superalign.loop_estimate import Texts, shares
 from superalign.looping import draw_said, expose, exposed_by, judge, revise_said, worst_of
 from superalign.model import models
+from superalign.odds import preferred
 from superalign.steps import read_items
 from superalign.store import Artifact, Store
 from superalign.studies.loop import Loop

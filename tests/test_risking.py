@@ -127,7 +127,7 @@ def test_a_round_without_failures_and_an_unknown_tactic_are_counted(embedded_hom
 
 
 def test_without_a_model_there_is_no_job():
-    assert risks_of(None, None, {(0, 0): None}) is None
+    assert risks_of(None, None, {(0, 0): None}, "knowledge") is None
 
 
 def test_the_setting_can_be_none_and_survives_its_own_file():

@@ -13,10 +13,11 @@ from pydantic import Field
 from superalign.answers import AnswerBank
 from superalign.chat import Message, Messages, Reply, Sampling, Scored, asked
 from superalign.critic import Case, Critique, Flaw, critics
-from superalign.critics._asking import Said, flaws_in, inert, show, sigmoid
+from superalign.critics._asking import Said, flaws_in, inert, show
 from superalign.critics.rubric import RUBRICS
 from superalign.errors import ConfigError, DataError, ModelError
 from superalign.model import Features, Model, Progress, models
+from superalign.odds import sigmoid
 from superalign.task import Text
 
 SINGLES = [
