@@ -25,12 +25,14 @@ class SimPO(Objective):
 
     scale: Annotated[float, Field(gt=0)] = 2.0
     """The paper's beta, of the mean log-probability a token."""
+    normalise: bool = True
+    """Take the mean a token; or the log-probability of the whole response (the paper's ablation, section 4.2)."""
     gamma: Annotated[float, Field(ge=0)] = 1.0
     """The margin by which the better response shall win."""
 
     def score(self, said: Said, beta: float) -> Tensor:
-        """Return scale times the mean log-probability of a response's tokens."""
-        return self.scale * said.logprob / said.tokens
+        """Return scale times the log-probability of a response, of its mean token if so set."""
+        return self.scale * (said.logprob / said.tokens if self.normalise else said.logprob)
 
     def __call__(self, logits: Tensor, labels: Tensor, *, progress: float, context: Tensor | None) -> Tensor:
         """Return the loss of each Comparison."""

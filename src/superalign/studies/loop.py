@@ -24,20 +24,18 @@ from superalign.critic import CriticChoice
 from superalign.errors import ConfigError
 from superalign.fit import FitChoice
 from superalign.fits.lora import Lora
-from superalign.job import Job
 from superalign.loop_check import check, suited, world_of_task
 from superalign.loop_evaluation import evaluate
 from superalign.loop_evidence import LoopEvidence
-from superalign.loop_plan import Ablation, Arm, Line, LoopPlan, Turn
+from superalign.loop_plan import Ablation, Arm, LoopPlan
 from superalign.loop_result import LoopResult
-from superalign.looping import consult, cross, draw_said, expose, gate, judge, measure, revise_said, teach
 from superalign.model import LayeredModelChoice, Model, ModelChoice, Stage
 from superalign.prose import fingerprint as text_fingerprint
 from superalign.registry import Distinct, default
 from superalign.risking import risks_of
-from superalign.steps import read_gold, read_items
+from superalign.studies._loop_jobs import LoopJobs
 from superalign.study import Conduct, Fetch, Study, studies
-from superalign.task import Shares, TaskChoice, TaskSource
+from superalign.task import Shares, TaskChoice
 from superalign.update import UpdateChoice
 
 QUESTIONS = "facts,questions=true,relations=city-country+capital+continent,cities=1000"
@@ -53,8 +51,6 @@ CRITICS = (
     "self,normalise=false,differs=true,scale=0.5",
     "self,normalise=false,differs=true,scale=0.5,way=polite",
 )
-FRESH = 4  # one in so many items of the exam is for the fresh attacker
-CROSSED = 24  # queries of a round that are put to the learners of the others
 
 
 @studies.register("loop")
@@ -208,15 +204,15 @@ class Loop(Study[LoopPlan, LoopResult]):
 
     def plan(self) -> LoopPlan:
         """Expand to jobs: the exam of the start, then of each arm and seed its rounds and its exam."""
-        items = _read(self.task)
-        gold = Job(read_gold, items.params, title="read the truth")
-        start, fresh = self._exam(items, None, 0, "before"), self._fresh(items, None, "before")
-        lines = [self._line(arm, seed, items, gold) for seed in range(self.seeds) for arm in self.arms]
+        jobs = LoopJobs(self)
+        start, fresh = jobs.exam(None, "before"), jobs.fresh(None, "before")
+        lines = [jobs.line(arm, seed) for seed in range(self.seeds) for arm in self.arms]
         turns = {
             (line.seed, n): turn for line in lines if line.arm == self.arms[0] for n, turn in enumerate(line.turns)
         }
-        risks = risks_of(self.risk_model, items, {when: turn.exposed for when, turn in turns.items()}, self.world)
-        return LoopPlan(items, gold, start, fresh, lines, self._benign().get("benign"), risks)
+        exposed = {when: turn.exposed for when, turn in turns.items()}
+        risks = risks_of(self.risk_model, jobs.items, exposed, self.world)
+        return LoopPlan(jobs.items, jobs.gold, start, fresh, lines, jobs.benign.get("benign"), risks)
 
     def conclude(self, plan: LoopPlan, fetch: Fetch, conduct: Conduct) -> LoopResult:
         """Score what was said before and after."""
@@ -238,141 +234,6 @@ class Loop(Study[LoopPlan, LoopResult]):
         }
         return others.get(name, full)
 
-    def _line(self, name: Ablation, seed: int, items: Job, gold: Job) -> Line:
-        arm = self.arm(name)
-        start = self._measure(items, None, seed, "the gate's items before")
-        turns: list[Turn] = []
-        for number in range(self.rounds):
-            turns.append(self._turn(arm, seed, number, turns, start, {"items": items, "gold": gold}))
-        last = turns[-1].passed
-        exam = self._exam(items, last, seed, f"{name}, seed {seed}")
-        if name != "full":
-            return Line(name, seed, start, turns, exam)
-        before = [None, *(turn.passed for turn in turns)]
-        crossed = {
-            (i, j): self._crossed(items, turn.exposed, learner, f"round {i + 1}'s attacks, learner {j}, seed {seed}")
-            for i, turn in enumerate(turns)
-            for j, learner in enumerate(before)
-        }
-        return Line(name, seed, start, turns, exam, self._fresh(items, last, f"seed {seed}"), crossed)
-
-    def _turn(self, arm: Arm, seed: int, number: int, past: list[Turn], start: Job, inputs: Mapping[str, Job]) -> Turn:
-        items, where = inputs["items"], f"round {number + 1}, seed {seed}"
-        known = {"learner": past[-1].passed} if past else {}
-        base = {**self._learner(), "seed": seed}
-        dealt = {"shares": list(self.shares), "unseen": self._unseen(), "round": number, "goals": self.goals}
-        attacked: dict[str, Any] = {"attacks": [[one, self.queries] for one in arm.attacks]}
-        if any(spec["name"] == "helpful" for spec in arm.aims):
-            attacked["benign"] = sum(round(one.share * self.goals) for one in self.aims if one.benign)
-        asking = {"items": items, **self._benign(), **known}
-        exposed = Job(expose, {**base, **dealt, **attacked}, asking, f"attacks, {where}")
-        judging = {
-            "critics": [one.identity() for one in self.critics] if arm.labels == "critics" else [],
-            "labels": arm.labels,
-            "shared": arm.shared,
-        }
-        truth = dict(inputs) if arm.labels == "oracle" else {}
-        talks = {"items": items, **known} if self.world == "behaviour" else {}
-        asked = {"exposed": exposed, **truth, **talks, **(known if arm.shared else {})}
-        judged = Job(judge, {**base, **judging}, asked, f"critics, {where}")
-        budget = _dealt(arm.experts, self.rounds)[number]
-        consulted = None
-        if budget:
-            told = {**inputs, "exposed": exposed, "judged": judged}
-            consulted = Job(consult, {"budget": budget, "seed": seed}, told, f"expert, {where}")
-        again = {"items": items, "exposed": exposed, "judged": judged, **known}
-        advised = {**self._learner(), **self._advisor()}
-        revised = Job(revise_said, {**advised, "most": self.revisions}, again, f"revisions, {where}")
-        drawn = None
-        if self.update.draws[0]:
-            drawing = {**advised, "seed": seed, "draws": list(self.update.draws)}
-            drawn = Job(draw_said, drawing, again, f"draws, {where}")
-        lesson = {"update": self.update.spec(), "aims": arm.aims, "replay": self.replay, "round": number}
-        if number and self.slower < 1:
-            lesson["slower"] = self.slower**number
-        if self.world == "behaviour":
-            lesson["refusal"] = self.refusal
-        found = {
-            "exposed": exposed,
-            "judged": judged,
-            "revised": revised,
-            **({"consulted": consulted} if consulted else {}),
-            **({"drawn": drawn} if drawn else {}),
-            **known,
-        }
-        older = {f"past{place}": turn.taught for place, turn in enumerate(past)} if self.replay else {}
-        taught = Job(teach, {**base, **lesson}, {**found, **older}, f"learning, {where}")
-        limits = {"plain": self.lose_plain, "open": self.lose_open, "text": self.lose_text}
-        if self.world == "behaviour":
-            limits = {"helpful": self.lose_helpful, "steadfast": self.lose_steadfast, "text": self.lose_text}
-        asked = {"items": items, **self._benign(), "taught": taught, "start": start, **known}
-        weighed = {**start.params, "parts": list(self.parts), "limits": limits if arm.gated else None}
-        passed = Job(gate, weighed, asked, f"gate, {where}")
-        return Turn(exposed, judged, consulted, revised, drawn, taught, passed)
-
-    def _measure(self, items: Job, learner: Job | None, seed: int, title: str) -> Job:
-        attacks = [[one.spec(), 1] for one in self.attacks]
-        asked = {"part": "supervise", "n": self.gated, "attacks": attacks, "texts": [self.texts, self.text, 0]}
-        return self._asked(items, learner, seed, asked, title)
-
-    def _exam(self, items: Job, learner: Job | None, seed: int, title: str) -> Job:
-        attacks = [[one.spec(), self.probing] for one in self.held_out] + [[one.spec(), 1] for one in self.attacks]
-        asked = {"part": "test", "n": self.examined, "attacks": attacks}
-        return self._asked(items, learner, 0, asked, f"exam, {title}")
-
-    def _fresh(self, items: Job, learner: Job | None, title: str) -> Job:
-        asked = {
-            "part": "test",
-            "n": max(2, self.examined // FRESH),
-            "attacks": [[self.fresh.spec(), self.exploits]],
-            "aims": [],
-            "texts": [0, None, 0],
-        }
-        return self._asked(items, learner, 0, asked, f"fresh attacker, {title}")
-
-    def _asked(self, items: Job, learner: Job | None, seed: int, asked: Mapping[str, Any], title: str) -> Job:
-        params = {
-            **self._learner(),
-            "seed": seed,
-            "shares": list(self.shares),
-            "unseen": self._unseen(),
-            "aims": [one.spec() for one in self.aims],
-            "texts": [self.texts, self.text, self.texts],
-            "text_digest": text_fingerprint(2 * self.texts, self.text),
-            **asked,
-        }
-        inputs = {"items": items, **self._benign(), **({"learner": learner} if learner else {})}
-        return Job(measure, params, inputs, title)
-
-    def _crossed(self, items: Job, exposed: Job, learner: Job | None, title: str) -> Job:
-        inputs = {"items": items, "exposed": exposed, **({"learner": learner} if learner else {})}
-        return Job(cross, {**self._learner(), "most": CROSSED}, inputs, title)
-
-    def _learner(self) -> dict[str, Any]:
-        learner = {**self.learner.identity(), "fit": self.fit.spec()}
-        if self.world == "knowledge":
-            return learner
-        judges = {"critics": [one.identity() for one in self.critics], "refusals": self.refusals.identity()}
-        return {**learner, **judges, "world": self.world, "tokens_out": self.tokens_out}
-
-    def _advisor(self) -> dict[str, Any]:
-        """Return who criticises and judges what is revised and drawn, and whether only what needs it is revised."""
-        if self.world == "knowledge":
-            return {}
-        advisor, needed = self.update.advisor, self.update.ways[0] != "revision"
-        if advisor is None:
-            return {"needed": needed}
-        itself = self.update.advises_itself
-        if itself:
-            advisor = advisor.model_copy(update={"model": self.learner})
-        return {"needed": needed, "advisor": {**advisor.identity(), "itself": itself}}
-
-    def _benign(self) -> dict[str, Job]:
-        return {"benign": _read(self.benign)} if self.benign else {}
-
-    def _unseen(self) -> list[list[str]]:
-        return [one.split("=", 1) for one in self.unseen]
-
     def _models(self) -> list[Model]:
         judges = self.critics if self.world == "knowledge" else (*self.critics, self.refusals)
         advisor = self.update.advisor
@@ -380,12 +241,3 @@ class Loop(Study[LoopPlan, LoopResult]):
         found = [self.learner, *(model for one in asked for model in one.models())]
         found += [self.risk_model] if self.risk_model else []
         return list({str(model): model for model in found}.values())
-
-
-def _read(task: TaskSource) -> Job:
-    return Job(read_items, {"task": task.spec(), "fingerprint": task.fingerprint()}, title="read the task")
-
-
-def _dealt(budget: int, rounds: int) -> list[int]:
-    """Deal a budget to rounds; what is left over goes to the first."""
-    return [budget // rounds + (number < budget % rounds) for number in range(rounds)]
