@@ -59,6 +59,11 @@ def test_text_form_and_back(sort, weight, seeds):
     [
         (Basket(content="gift", fruit="apple:red"), "basket:gift,fruit=apple:red"),
         (Basket(content="gift", others=("apple:red", "apple")), "basket:gift,others=apple:red+apple:plain"),
+        (Basket(content="gift", fruit="apple:red,weight=2"), "basket:gift,fruit=(apple:red,weight=2.0)"),
+        (
+            Basket(content="gift", others=("apple:red,weight=2", "apple")),
+            "basket:gift,others=(apple:red,weight=2.0)+apple:plain",
+        ),
     ],
 )
 def test_a_part_inside_another_is_written_in_its_own_text_form(basket: Basket, text: str) -> None:
@@ -73,6 +78,10 @@ def test_a_part_inside_another_is_written_in_its_own_text_form(basket: Basket, t
         ("hf:./a,b/c=d", ("hf", "./a,b/c=d", {})),
         ("hf:./m,layer=6, pooling=mean", ("hf", "./m", {"layer": "6", "pooling": "mean"})),
         ("file:C:/x.csv,text=a", ("file", "C:/x.csv", {"text": "a"})),
+        ("(apple:red, weight=2)", ("apple", "red", {"weight": "2"})),
+        ("basket,fruit=(apple,weight=2),n=1", ("basket", None, {"fruit": "(apple,weight=2)", "n": "1"})),
+        ("file:a(1).csv,text=(b", ("file", "a(1).csv", {"text": "(b"})),
+        ("(a)+(b),c=1", ("(a)+(b)", None, {"c": "1"})),
     ],
 )
 def test_parse_spec(text, expected):

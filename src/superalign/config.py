@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any, ClassVar, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -60,7 +61,8 @@ class Component(Config):
     """A part that is chosen by name and whose fields are its parameters.
 
     Written as text it is `name`, `name:argument` or `name,key=value,...` (`hf:./folder,layer=6`);
-    in YAML also as a mapping with the key `name`.
+    in YAML also as a mapping with the key `name`. A component with parameters that is itself a parameter stands in
+    parentheses: `pairs,objective=(simpo,gamma=0)`.
     """
 
     name: ClassVar[str]
@@ -79,7 +81,7 @@ class Component(Config):
         if not isinstance(data, dict):
             return data
         lists = {name for name, field in cls.model_fields.items() if get_origin(field.annotation) is tuple}
-        return {k: v.split("+") if k in lists and isinstance(v, str) else v for k, v in data.items()}
+        return {k: _pieces(v, "[+]") if k in lists and isinstance(v, str) else v for k, v in data.items()}
 
     def spec(self) -> dict[str, Any]:
         """Return the resolved parameters, name included, as plain data."""
@@ -97,9 +99,13 @@ class Component(Config):
 def parse_spec(text: str) -> tuple[str, str | None, dict[str, str]]:
     """Split `name:argument,key=value` into name, argument and parameters.
 
-    A comma starts a parameter only when a `key=` follows, so file names may hold commas.
+    A comma starts a parameter only when a `key=` follows, so file names may hold commas; what is in parentheses stays
+    together, and those around the whole are left out.
     """
-    head, *pairs = re.split(r",(?=\s*[A-Za-z_]\w*\s*=)", text.strip())
+    text = text.strip()
+    if text.startswith("(") and _depths(text)[:-1].count(0) == 0:
+        text = text[1:-1].strip()
+    head, *pairs = _pieces(text, r",(?=\s*[A-Za-z_]\w*\s*=)")
     name, colon, argument = head.partition(":")
     parameters = {}
     for pair in pairs:
@@ -108,16 +114,35 @@ def parse_spec(text: str) -> tuple[str, str | None, dict[str, str]]:
     return name.strip(), argument.strip() if colon else None, parameters
 
 
+def _depths(text: str) -> list[int]:
+    """Return after each character how many parentheses are open; 0 everywhere if they do not match."""
+    found = list(accumulate((letter == "(") - (letter == ")") for letter in text))
+    return found if found and min(found) == found[-1] == 0 else [0] * len(text)
+
+
+def _pieces(text: str, at: str) -> list[str]:
+    """Split text where a pattern of one character is met outside parentheses."""
+    depths = _depths(text)
+    cuts = [found.start() for found in re.finditer(at, text) if depths[found.start()] == 0]
+    return [text[start:end] for start, end in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(text)], strict=True)]
+
+
 def _plain(value: Any, dumped: Any) -> str:
     """Write a value, given it and its plain data: a list as `a+b`, a component in its own text form."""
     if isinstance(dumped, list):
         return "+".join(map(_plain, value, dumped))
-    return str(value if isinstance(value, Component) else dumped)
+    return _together(str(value)) if isinstance(value, Component) else str(dumped)
 
 
 def _text(default: Any) -> Any:
     """Return the text form of a default that is written as text: of a component, or of several."""
-    return "+".join(map(str, default)) if isinstance(default, tuple) else default
+    if isinstance(default, tuple):
+        return "+".join(_together(str(one)) for one in default)
+    return _together(default) if isinstance(default, str) else default
+
+
+def _together(text: str) -> str:
+    return f"({text})" if "," in text else text
 
 
 def _explain(cls: type[Config], error: ValidationError, where: str | None) -> ConfigError:
