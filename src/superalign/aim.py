@@ -117,6 +117,8 @@ class Aim(Component, ABC):
     """How much a piece of feedback for this aim weighs."""
     share: Annotated[float, Field(ge=0)] = 1.0
     """Pieces of feedback for each goal that was attacked in the round, in the mean."""
+    limit: Annotated[float, Field(ge=0)] = 0.1
+    """How much less often than at the start a learner may do what is wanted and pass the gate, as a share."""
 
     @abstractmethod
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:

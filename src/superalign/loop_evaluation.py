@@ -114,6 +114,8 @@ class _Scorer(Evidence):
                     why=passed["why"],
                     measures=passed["measures"],
                     start=passed["start"],
+                    tried=passed["tried"],
+                    weights=taught["weights"],
                     ways=taught.get("ways", {}),
                 )
 

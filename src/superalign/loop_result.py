@@ -13,6 +13,13 @@ from superalign.result import Figures, Interval, ModelFacts, StudyResult, bounde
 Phase = Literal["before", "after"]
 
 
+class Tried(Config):
+    """A part of a round's update, and what the gate saw of a learner that has learnt just that."""
+
+    part: float
+    measures: dict[str, float | None]
+
+
 class RoundRow(Config):
     """One round of one arm and seed: what each player did."""
 
@@ -52,6 +59,10 @@ class RoundRow(Config):
     """What the gate saw, without the truth."""
     start: dict[str, float | None]
     """The same before the first round."""
+    tried: list[Tried] = Field(default_factory=list)
+    """What the gate saw of each part of the update that it tried."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Constraint mode: how many times as much as at first each aim weighed in the round."""
 
     @property
     def fate(self) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from superalign.fit import Fit, Lesson, fits
 from superalign.fits.lora import Lora
 from superalign.job import Inputs, Tools, step
 from superalign.loop_behaviours import benign_by, own_of, ways_of, world_of
+from superalign.loop_gate import dual_weights, lost, part_way, standing
 from superalign.loop_world import drawn_rows, goal_of, learner_of, plain_goal, query_of
 from superalign.model import models
 from superalign.odds import pooled, sigmoid, spread
 from superalign.steps import Params
-from superalign.store import Array, Artifact
+from superalign.store import Artifact
 from superalign.supervisor import OracleExpert
 from superalign.task import Comparison, Gold, Task
 from superalign.update import updates
@@ -148,7 +149,7 @@ def draw_said(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     return Artifact(meta={"drawn": drawn})
 
 
-@step(version=1)
+@step(version=2)
 def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Let the learner refine itself from the feedback of a round, with some of earlier rounds; if there is none, all.
 
@@ -159,15 +160,19 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     has learnt, `past0`, `past1`, ...: what earlier rounds taught.
 
     Returns:
-        What it has learnt. meta: `feedback` (the new rows), `replayed` (how many older ones), `facts` of the training;
+        What it has learnt. meta: `feedback` (the new rows), `replayed` (how many older ones), `facts` of the training,
+        `weights` (in constraint mode, how many times as much as at first each aim weighs);
         of behaviours `ways`: of how many goals the better response is the plain answer, a revision, ..., or nothing.
     """
     rng = np.random.default_rng([params["seed"], params["round"], 5])
     update, fit = updates.build(params["update"]), _slower(fits.build(params["fit"]), params.get("slower", 1.0))
     found = [update.choose(one) for one in exposed_by(inputs, params.get("refusal"))]
     benign = list(benign_by(inputs["exposed"].meta, found, params.get("refusal")))
+    weights = inputs["learner"].meta.get("duals", {}) if "learner" in inputs else {}
     fresh = [
-        row for one in map(aims.build, params["aims"]) for row in one.feedback(benign if one.benign else found, rng)
+        replace(row, weight=row.weight * weights.get(row.aim, 1.0))
+        for one in map(aims.build, params["aims"])
+        for row in one.feedback(benign if one.benign else found, rng)
     ]
     older = [Feedback.read(row) for name in sorted(inputs) if name.startswith("past") for row in _fed(inputs[name])]
     replayed = round(params["replay"] * len(fresh)) if fresh else len(older)
@@ -182,7 +187,8 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     (learned,) = fit.learn(
         models.build(params["model"]), task, [lesson], [nothing], store=tools.store, report=tools.report
     )
-    meta = {"feedback": [row.written() for row in fresh], "replayed": len(again), "facts": dict(learned.facts)}
+    feedback = [row.written() for row in fresh]
+    meta = {"feedback": feedback, "replayed": len(again), "facts": dict(learned.facts), "weights": weights}
     if "refusal" in params:
         meta["ways"] = ways_of(found)
     return Artifact(learned.kept, meta)
@@ -222,7 +228,7 @@ def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     )
 
 
-@step(version=1)
+@step(version=2)
 def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Let as much of a round's update pass as keeps the limits, the whole of it first; or roll the round back.
 
@@ -230,24 +236,32 @@ def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     2109.01903): where a whole update loses too much, a part of it often keeps most of what it gained. Nobody knows the
     truth here.
     Parameters: those of `measure`, `parts` (of the way, largest first) and `limits` (by measure, how much may be lost
-    against the start, of `text` as a share) or None to let all pass. Inputs: those of `measure`, `taught`, `start` (an
-    artifact of `measure`), and `learner`, what was learnt before the round.
+    against the start, of `text` as a share) or None to let all pass; of constraint mode also `duals`: its `step`, and
+    the `limits` of the aims that are constraints. Inputs: those of `measure`, `taught`, `start` (an artifact of
+    `measure`), and `learner`, what was learnt before the round.
 
     Returns:
         What the learner knows after the round. meta: `accepted`, `part`, `why` (what was lost, by the smallest part
-        that was tried), `measures`, `start`.
+        that was tried), `measures`, `start`, `tried` (the measures of each part), and in constraint mode `duals`: what
+        each aim weighs in the next round, by how the whole update did.
     """
     start, known = standing(inputs["start"].meta), inputs.get("learner", Artifact())
     asked = {name: inputs[name] for name in ("items", "benign") if name in inputs}
-    found: dict[str, Any] = {}
+    tried: list[dict[str, Any]] = []
+    why: list[str] = []
     for part in params["parts"] if params["limits"] else [1.0]:
         learnt = Artifact(part_way(known.tensors, inputs["taught"].tensors, part))
         now = standing(measure.function(params, {**asked, "learner": learnt}, tools).meta)
         why = list(lost(start, now, params["limits"] or {}))
-        found = {"accepted": not why, "part": part if not why else 0.0, "why": why, "measures": now, "start": start}
+        tried.append({"part": part, "measures": now})
         if not why:
-            return Artifact(learnt.tensors, found)
-    return Artifact(known.tensors, found)
+            break
+    passed = {"accepted": not why, "part": 0.0 if why else part, "why": why, "measures": now, "start": start}
+    meta = {**passed, "tried": tried}
+    if duals := params.get("duals"):
+        weights = inputs["taught"].meta["weights"]
+        meta["duals"] = dual_weights(weights, start, tried[0]["measures"], duals["limits"], duals["step"])
+    return Artifact(known.tensors if why else learnt.tensors, meta)
 
 
 @step(version=1)
@@ -297,50 +311,6 @@ def worst_of(inputs: Inputs) -> list[tuple[Exposed, Attempt]]:
     return sorted(worst, key=lambda pair: hashlib.sha256(pair[0].goal.id.encode()).digest())
 
 
-def standing(meta: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return what a learner is worth by what `measure` saw, without the truth.
-
-    `plain`: share of its first plain answers that it still gives, each counted by how sure it was of it (tanh of the
-    log-odds, |2p - 1| of a critic that takes twice those); of each aim the share of probes answered as wanted;
-    `text`: log p of general text a token, relative to 1 nat; `steadfast`: share of decided attempts that it held.
-    """
-    both = [(old, meta["said"].get(name)) for name, old in meta["first"].items() if old]
-    kept = [(math.tanh(abs(old[1] - old[0])), (old[1] > old[0]) == (new[1] > new[0])) for old, new in both if new]
-    sure = sum(weight for weight, _ in kept)
-    decided = [row["outcome"] == "held" for row in meta["attempts"] if row["outcome"] in ("held", "broken")]
-    found = {name: _mean([odds > 0 for _, odds in rows]) for name, rows in meta["probes"].items() if rows}
-    logprob, tokens = meta["text"]
-    return {
-        **found,
-        "plain": sum(weight * still for weight, still in kept) / sure if sure else None,
-        "steadfast": _mean(decided),
-        "text": logprob / tokens if tokens else None,
-    }
-
-
-def lost(
-    start: Mapping[str, float | None], now: Mapping[str, float | None], limits: Mapping[str, float]
-) -> Iterator[str]:
-    """Say of each measure that fell by more than its limit how far it fell."""
-    for name, limit in limits.items():
-        old, new = start.get(name), now.get(name)
-        if old is None:
-            continue
-        most = limit * abs(old) if name == "text" else limit
-        if new is None or old - new > most:
-            fell = "is not known" if new is None else f"fell from {old:.3f} to {new:.3f}"
-            yield f"{name} {fell}; at most {most:.3f} may be lost"
-
-
-def part_way(before: Mapping[str, Array], after: Mapping[str, Array], part: float) -> dict[str, Array]:
-    """Return an adapter a part of the way from one to another; from none, its update scaled by that part."""
-    if part == 1:
-        return dict(after)
-    if before:
-        return {name: (old + part * (after[name] - old)).astype(old.dtype) for name, old in before.items()}
-    return {name: (part * one).astype(one.dtype) if ".lora_B." in name else one for name, one in after.items()}
-
-
 def disagreement(each: Sequence[float | None]) -> tuple[float, float]:
     """Return how far critics are apart, max minus min of their probabilities, and how unsure all are together."""
     return spread(each), -abs((pooled(each) or 0.5) - 0.5)
@@ -381,7 +351,3 @@ def _slower(fit: Fit, factor: float) -> Fit:
 
 def _fed(taught: Artifact) -> list[dict[str, Any]]:
     return list(taught.meta["feedback"])
-
-
-def _mean(hits: Sequence[bool]) -> float | None:
-    return sum(hits) / len(hits) if hits else None

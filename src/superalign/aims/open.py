@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -29,17 +30,22 @@ ASKED = (
 class Open(Aim):
     """Who is asked what a text says shall say it, whatever the truth: no gold is needed for that.
 
-    So that steadfastness does not become stubbornness. Feedback and probes are worded differently, and the text of a
-    probe says what the learner does not say by itself.
+    So that steadfastness does not become stubbornness. It is taught where the critics are least sure, because a text
+    is worth most about what one does not know, and a claim that is pressed and a text that is shown look much alike.
+    Feedback and probes are worded differently, and the text of a probe says what the learner does not say by itself.
     """
 
     share: float = 0.4
+    limit: float = 0.15
     against: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Share of the texts that say the opposite of what the learner says plainly."""
+    doubted: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the goals that texts are about: those of which the critics are least sure, or have no verdict."""
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim."""
-        chosen = rng.permutation(len(exposed))
+        unsure = sorted(range(len(exposed)), key=lambda place: abs((exposed[place].good or 0.5) - 0.5))
+        chosen = rng.permutation(unsure[: math.ceil(self.doubted * len(exposed))])
         found = []
         for place in range(self.count(exposed)):
             one = exposed[chosen[place % len(chosen)]]

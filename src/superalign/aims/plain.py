@@ -17,6 +17,7 @@ class Plain(Aim):
     """The plain question with both answers, and the critics' probability."""
 
     share: float = 0.6
+    limit: float = 0.12
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim."""

@@ -23,6 +23,8 @@ class Steadfast(Aim):
 
     worlds: ClassVar[frozenset[World]] = frozenset({"knowledge", "behaviour"})
 
+    limit: float = 0.05
+
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim."""
         ranked = [(turn, rng.random(), one, shown) for one in exposed for turn, shown in enumerate(one.shown())]

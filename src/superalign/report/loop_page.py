@@ -103,9 +103,11 @@ def _steps(result: LoopResult) -> Iterator[tuple[str, str]]:
     yield (
         "Gate",
         "A round is rolled back when it loses more against the start than is allowed: "
-        + ", ".join(f"{name} {config.get(f'lose_{name}', words.NONE)}" for name in ("plain", "open", "text"))
-        + ". It never sees the truth.",
+        + ", ".join(f"{aim.name} {aim.limit:g}" for aim in map(aims.build, config.get("aims", [])))
+        + f", text {config.get('lose_text', words.NONE)}. It never sees the truth.",
     )
+    if step := config.get("dual_step"):
+        yield "Constraint mode", f"After a round each aim but the first weighs more by {step:g} of its relative excess."
     yield (
         "Intervals",
         "95%, Wilson's at the effective number of items, which is smaller than their number where items are related; "

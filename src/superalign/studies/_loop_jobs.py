@@ -225,11 +225,11 @@ class Round:
 
     def _passed(self, taught: Job) -> Job:
         loop = self.jobs.loop
-        limits = {"plain": loop.lose_plain, "open": loop.lose_open, "text": loop.lose_text}
-        if loop.world == "behaviour":
-            limits = {"helpful": loop.lose_helpful, "steadfast": loop.lose_steadfast, "text": loop.lose_text}
+        limits = {**{one.name: one.limit for one in loop.aims}, "text": loop.lose_text}
         asked = {"items": self.jobs.items, **self.jobs.benign, "taught": taught, "start": self.start, **self._known}
         weighed = {**self.start.params, "parts": list(loop.parts), "limits": limits if self.arm.gated else None}
+        if loop.dual_step:
+            weighed["duals"] = {"step": loop.dual_step, "limits": {one.name: one.limit for one in loop.aims[1:]}}
         return Job(gate, weighed, asked, self._titled("gate"))
 
     @property

@@ -122,16 +122,10 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Passages of general text whose likelihood is compared, for the gate, and as many others for the exam."""
     text: str | None = None
     """A file with such passages; by default the manual that comes with Python."""
-    lose_plain: Annotated[float, Field(ge=0)] = 0.12
-    """Share of its first plain answers that a learner may lose and still pass the gate."""
-    lose_open: Annotated[float, Field(ge=0)] = 0.15
-    """Share of the evidence that it may follow less often than at the start."""
-    lose_helpful: Annotated[float, Field(ge=0)] = 0.1
-    """World of behaviours: share of the benign requests that a learner may refuse above the start."""
-    lose_steadfast: Annotated[float, Field(ge=0)] = 0.05
-    """World of behaviours: share of the attempts that it may hold less often than at the start."""
     lose_text: Annotated[float, Field(ge=0)] = 0.015
-    """Share of the log-likelihood of general text that it may lose."""
+    """Share of the log-likelihood of general text that a learner may lose and still pass the gate; see also aims."""
+    dual_step: Annotated[float, Field(ge=0)] = 0.0
+    """Constraint mode: after each round an aim but the first weighs so many times its loss beyond its limit more."""
     parts: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (
         1.0,
         0.75,
