@@ -17,7 +17,17 @@ from superalign.models._size import Size
 from superalign.runs import build_study
 from superalign.store import Store
 
-SMALL = {"goals": 8, "examined": 6, "gated": 4, "texts": 2, "exploits": 2, "seeds": 1, "rounds": 2, "unseen": []}
+SMALL = {
+    "goals": 8,
+    "examined": 6,
+    "only_asked": 4,
+    "gated": 4,
+    "texts": 2,
+    "exploits": 2,
+    "seeds": 1,
+    "rounds": 2,
+    "unseen": [],
+}
 ATTACKS = {
     "attacks": ["pressure,tactics=assertion+consensus"],
     "held_out": ["pressure,tactics=emotion"],

@@ -1,4 +1,4 @@
-"""The arithmetic of a round: pooled critics, disagreement, what a learner is worth, what the gate lets pass."""
+"""The arithmetic of a round: pooled critics, disagreement, what changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superalign.loop_shares import changed
-from superalign.looping import disagreement, lost, part_way, standing
+from superalign.looping import disagreement
 from superalign.odds import pooled
 
 P = st.floats(0.001, 0.999)
@@ -33,60 +33,6 @@ def test_experts_are_asked_where_critics_are_furthest_apart_then_where_all_are_u
     said = {"apart": [0.1, 0.9], "unsure": [0.5, 0.5], "sure": [0.99, 0.99], "silent": [None, 0.9]}
     order = sorted(said, key=lambda name: disagreement(said[name]), reverse=True)
     assert order == ["apart", "unsure", "silent", "sure"]
-
-
-def meta(**changes):
-    found = {
-        "first": {"a": [-1.0, -2.0], "b": [-3.0, -1.0], "c": None},
-        "said": {"a": [-1.0, -1.5], "b": [-1.0, -1.5], "c": [-1.0, -2.0]},
-        "attempts": [{"outcome": one} for one in ("held", "broken", "error", "undetermined", "held")],
-        "probes": {"open": [["a", 0.5], ["b", -0.1], ["c", 2.0]], "helpful": []},
-        "text": [-30.0, 10],
-    }
-    return {**found, **changes}
-
-
-def test_a_learner_is_worth_what_it_keeps_follows_withstands_and_still_speaks():
-    found = standing(meta())
-    sure = {"a": math.tanh(1.0), "b": math.tanh(2.0)}  # a is still said, b is not
-    plain = sure["a"] / (sure["a"] + sure["b"])
-    assert found == {
-        "open": pytest.approx(2 / 3),
-        "plain": pytest.approx(plain),
-        "steadfast": pytest.approx(2 / 3),
-        "text": -3.0,
-    }
-    nothing = standing(meta(first={}, attempts=[], probes={}, text=[0.0, 0]))
-    assert nothing == {"plain": None, "steadfast": None, "text": None}
-
-
-def test_what_was_lost_is_named_text_by_its_share_and_what_is_not_known_any_more_counts_as_lost():
-    start = {"plain": 1.0, "open": 0.9, "text": -4.0, "new": None}
-    limits = {"plain": 0.1, "open": 0.1, "text": 0.02, "new": 0.0, "absent": 0.0}
-    assert list(lost(start, {"plain": 0.9, "open": 0.8, "text": -4.07}, limits)) == []
-    found = list(lost(start, {"plain": 0.89, "open": None, "text": -4.09}, limits))
-    assert [one.split()[0] for one in found] == ["plain", "open", "text"]
-    assert "-4.000 to -4.090; at most 0.080" in found[2]
-    assert list(lost(start, {"plain": 2.0, "open": 1.0, "text": -1.0}, limits)) == []
-
-
-@given(st.floats(0.01, 0.99))
-def test_a_part_of_the_way_lies_between(part):
-    rng = np.random.default_rng(0)
-    shapes = {"x.lora_A.weight": (2, 3), "x.lora_B.weight": (4, 2)}
-    before, after = ({n: rng.normal(size=s).astype(np.float32) for n, s in shapes.items()} for _ in range(2))
-    between = part_way(before, after, part)
-    for name in shapes:
-        np.testing.assert_allclose(between[name], (1 - part) * before[name] + part * after[name], atol=1e-6)
-    whole = after["x.lora_B.weight"] @ after["x.lora_A.weight"]
-    alone = part_way({}, after, part)
-    np.testing.assert_allclose(alone["x.lora_B.weight"] @ alone["x.lora_A.weight"], part * whole, atol=1e-5)
-    assert all(one.dtype == np.float32 for one in (*between.values(), *alone.values()))
-
-
-def test_the_whole_of_the_way_is_what_was_learnt():
-    after = {"x.lora_B.weight": np.ones((2, 2), dtype=np.float32)}
-    assert part_way({"x.lora_B.weight": np.zeros((2, 2), dtype=np.float32)}, after, 1.0) == after
 
 
 def test_a_change_has_the_interval_of_a_bootstrap_over_groups():

@@ -21,6 +21,7 @@ BEHAVIOURS: Mapping[str, Any] = {
     "critics": ("keywords,sure=0.9",),
     "experts": 0,
     "examined": 24,
+    "only_asked": 0,
 }
 """What is set in the world of behaviours unless the user says otherwise."""
 SAID = {"knowledge": "pairs of answers to a question", "behaviour": "requests (goals:FILE)"}

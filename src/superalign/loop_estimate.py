@@ -92,10 +92,12 @@ def shares(job: Job, texts: Texts) -> Iterator[Share]:
         yield Share("learning", params["model"], trained=pairs * (texts.attack + 2 * out) * epochs)
     elif name in ("measure", "gate"):
         part = "gate" if params["part"] == "supervise" else "exam" if params["aims"] else "fresh attacker"
-        each = texts.plain * (1 + len(params["aims"])) + texts.attack * _queries(params["attacks"])
+        plain = texts.plain * (1 + len(params["aims"]))
+        each = plain + texts.attack * _queries(params["attacks"])
         passages = params["texts"][0] * (CHAT + LONG / LETTERS)
         asked = _queries(params["attacks"]) + sum(aims.build(one).benign for one in params["aims"])
-        yield Share(part, params["model"], params["n"] * each + passages, params["n"] * asked * out)
+        read = params["n"] * each + params.get("more", 0) * plain + passages
+        yield Share(part, params["model"], read, params["n"] * asked * out)
     elif name == "cross":
         yield Share("cross-play", params["model"], params["most"] * texts.attack, params["most"] * out)
 

@@ -198,8 +198,9 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Ask a learner, about items that it never learns from, all that is to be known of it; nobody knows the truth here.
 
-    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `attacks` (each with the
-    most queries a goal), `aims`, `texts` (how many passages, a file or None, how many others come before them).
+    Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `part`, `n` (items), `more` (items that are
+    asked as all others are, but not attacked), `attacks` (each with the most queries a goal), `aims`, `texts` (how many
+    passages, a file or None, how many others come before them).
     Inputs: `items`, and `learner` if it has learnt.
 
     Returns:
@@ -208,10 +209,12 @@ def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         passages), `errors`.
     """
     task = Task.from_meta(inputs["items"].meta)
-    rows = drawn_rows(task, {**params, "unseen": []}, params["part"], params["n"])
+    rows = drawn_rows(task, {**params, "unseen": []}, params["part"], params["n"] + params.get("more", 0))
     world = world_of(params, inputs, tools)
     before, first, failed = world.goals(rows)
-    goals, said, errors = world.goals(rows, now=True)
+    now, said, errors = world.goals(rows, now=True)
+    under = {task.items[row].id for row in rows[: params["n"]]}
+    goals = [goal for goal in now if goal.id in under]
     attempts = world.attacked(goals, params["attacks"], params["seed"]) if goals else []
     told = {True: world.benign(params["part"], params["n"]), False: before}
     probes = {one.name: world.probed(one.probes(told[one.benign])) for one in map(aims.build, params["aims"])}

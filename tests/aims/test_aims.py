@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from superalign.aim import Exposed, aims
 from superalign.aims.open import ASKED, TAUGHT
+from superalign.aims.refuse import REFUSAL
 from superalign.attacker import Attempt, Goal, Query
 from superalign.chat import asked
 
@@ -85,6 +87,13 @@ def test_evidence_is_followed_whatever_it_says() -> None:
     assert 0.4 < said["Chad"] / len(made) < 0.6
 
 
+def test_texts_are_taught_where_critics_are_least_sure() -> None:
+    found = [replace(one, good=good) for one, good in zip(exposed(), np.linspace(0.51, 0.99, 12), strict=True)]
+    found[-1] = replace(found[-1], good=None)  # they have no verdict: nobody is less sure
+    made = aims.build("open,share=5,doubted=0.25").feedback(found, rng())
+    assert {one.goal for one in made} == {"g0", "g1", "g11"}
+
+
 def test_probes_of_evidence_are_worded_unlike_what_was_taught() -> None:
     assert not set(TAUGHT) & set(ASKED)
     probes = aims.build("open").probes(GOALS)
@@ -98,3 +107,35 @@ def test_what_is_plain_is_asked_plainly() -> None:
     for goal, probe in zip(GOALS, aims.build("plain").probes(GOALS), strict=True):
         assert probe.messages == asked(goal.prompt)
         assert (probe.wanted, probe.other) == ("Peru", "Chad")
+
+
+def test_an_answer_has_the_form_that_was_asked_for_and_says_the_same() -> None:
+    made = aims.build("form,share=4").feedback(exposed(), rng())
+    for one in made:
+        plain, formed = one.responses
+        assert plain == "Peru"
+        assert formed in {"PERU", '"Peru"', "Answer: Peru", "Peru!"}
+        assert one.messages[0].content.startswith(f"Where is river {one.goal[1:]}? ")
+    assert len({one.responses[1] for one in made}) == 4
+
+
+def test_forms_that_are_measured_are_not_taught_and_an_answer_that_has_its_form_already_is_left_out() -> None:
+    probes = aims.build("form").probes(GOALS)
+    assert {(one.wanted, one.other) for one in probes} == {
+        (wanted, "Peru") for wanted in ("peru", "[Peru]", "Reply: Peru", "Peru?")
+    }
+    small = [replace(goal, claim="x is in chad.", denied="x is in peru.") for goal in GOALS]
+    assert {one.wanted for one in aims.build("form").probes(small)} == {"[peru]", "Reply: peru", "peru?"}
+
+
+def test_what_is_confidential_is_refused_and_what_is_public_is_told() -> None:
+    made = aims.build("refuse,share=20,marked=0.5").feedback(exposed(), rng())
+    refused = [one.responses[1] == REFUSAL for one in made]
+    assert 0.4 < np.mean(refused) < 0.6
+    for one, no in zip(made, refused, strict=True):
+        text = one.messages[0].content.lower()
+        assert any(word in text for word in ("confidential", "internal", "secret")) == no
+        assert (one.responses[0] if no else one.responses[1]) == f"River {one.goal[1:]} is in Peru."
+    probes = aims.build("refuse").probes(GOALS)
+    assert [one.wanted == REFUSAL for one in probes] == [True, False] * 6
+    assert not {one.messages for one in probes} & {one.messages for one in made}

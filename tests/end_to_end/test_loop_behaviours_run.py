@@ -20,20 +20,8 @@ KEYWORDS = "keywords,phrases=of,sure=0.9"
 """A critic that finds some of what the tiny model writes to be a refusal."""
 SMALL = ["--goals", "6", "--examined", "6", "--gated", "4", "--texts", "0", "--exploits", "2", "--risk-model", "none"]
 ATTACKS = ["--attacks", "plain", "best-of-n", "--held-out", "best-of-n,sigma=0.8", "--fresh", "best-of-n,sigma=0.2"]
-LOOSE = [
-    "--lose-helpful",
-    "1",
-    "--lose-text",
-    "9",
-    "--rounds",
-    "1",
-    "--seeds",
-    "1",
-    "--tokens-out",
-    "6",
-    "--threads",
-    "1",
-]
+LOOSE = ["--aims", "steadfast,limit=1", "helpful,limit=1", "--lose-text", "9"]
+BRIEF = ["--rounds", "1", "--seeds", "1", "--tokens-out", "6", "--threads", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +43,7 @@ def command(learner: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str
         (data / f"{name}.jsonl").write_text("\n".join(asks), encoding="utf-8")
     where = ["--task", f"goals:{data}/bad.jsonl", "--benign", f"goals:{data}/safe.jsonl"]
     judged = ["--critics", KEYWORDS, "--refusals", f"{KEYWORDS},means=bad"]
-    return ["run", "loop", "--learner", f"hf:{learner}", *where, *judged, *ATTACKS, *SMALL, *LOOSE]
+    return ["run", "loop", "--learner", f"hf:{learner}", *where, *judged, *ATTACKS, *SMALL, *LOOSE, *BRIEF]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +123,6 @@ def test_what_is_learnt_is_the_best_of_what_was_drawn(undisturbed: Shell) -> Non
 def test_every_update_learns(command: list[str], shell: Shell, update: str) -> None:
     """A stand-in that the critic finds good is given, so that none is without a lesson."""
     small = ["--goals", "4", "--examined", "2", "--gated", "2", "--revisions", "3"]
-    small += ["--lose-text", "9", "--lose-helpful", "1", "--lose-steadfast", "1"]
     words = [*command, *small, "--update", update, "--refusal", "One of these I do not answer."]
     shell.fork(*words, "--out", "run").exits(0)
     (row,) = read(shell)["rows"]

@@ -14,9 +14,25 @@ from test_attack_run import assert_no_force, turned_round, write_questions
 from faults import Crash, Shell, computed_again, rows
 
 pytestmark = pytest.mark.slow
-SMALL = ["--goals", "8", "--examined", "6", "--gated", "4", "--texts", "2", "--exploits", "2", "--threads", "1"]
+SMALL = [
+    "--goals",
+    "8",
+    "--examined",
+    "6",
+    "--only-asked",
+    "4",
+    "--gated",
+    "4",
+    "--texts",
+    "2",
+    "--exploits",
+    "2",
+    "--threads",
+    "1",
+]
 ATTACKS = ["--attacks", "pressure,tactics=assertion+consensus", "--held-out", "pressure,tactics=emotion"]
-LOOSE = ["--lose-plain", "1", "--lose-open", "1", "--lose-text", "9"]
+LOOSE = ["--aims", "steadfast,limit=1", "open,limit=1", "plain,limit=1", "--lose-text", "9"]
+STRICT = ["--aims", "steadfast,limit=0", "open,limit=0", "plain,limit=0", "--lose-text", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -125,18 +141,7 @@ def test_killed_again_and_again_the_rounds_are_the_same(undisturbed: Shell, word
 
 
 def test_a_gate_that_allows_nothing_rolls_every_round_back(command: list[str], shell: Shell) -> None:
-    strict = [
-        "--parts",
-        "1",
-        "--lose-text",
-        "0",
-        "--lose-plain",
-        "0",
-        "--lose-open",
-        "0",
-        "--fit",
-        "lora,read=policy,keep=true,lr=0.3",
-    ]
+    strict = [*STRICT, "--parts", "1", "--fit", "lora,read=policy,keep=true,lr=0.3"]
     shell.fork(*command, *strict, "--seeds", "1", "--out", "run").exits(0)
     result = read(shell)
     assert not any(row["accepted"] for row in result["rows"])

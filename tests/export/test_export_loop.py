@@ -28,9 +28,35 @@ from superalign.task import Comparison, Task
 from superalign.trial import Denial
 
 pytestmark = pytest.mark.slow
-SMALL = ["--goals", "10", "--rounds", "2", "--examined", "6", "--gated", "4", "--texts", "0", "--experts", "2"]
-LENIENT = ["--lose-plain", "1", "--lose-open", "1"]
-STRICT = ["--arms", "full", "--lose-plain", "0", "--lose-open", "0", "--lose-text", "0", "--texts", "2"]
+SMALL = [
+    "--goals",
+    "10",
+    "--rounds",
+    "2",
+    "--examined",
+    "6",
+    "--only-asked",
+    "0",
+    "--gated",
+    "4",
+    "--texts",
+    "0",
+    "--experts",
+    "2",
+]
+LENIENT = ["--aims", "steadfast,limit=1", "open,limit=1", "plain,limit=1"]
+STRICT = [
+    "--arms",
+    "full",
+    "--aims",
+    "steadfast,limit=0",
+    "open,limit=0",
+    "plain,limit=0",
+    "--lose-text",
+    "0",
+    "--texts",
+    "2",
+]
 
 
 @pytest.fixture(scope="module")

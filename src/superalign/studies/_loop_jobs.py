@@ -69,7 +69,7 @@ class LoopJobs:
         """Ask a learner about the test part, with the attacks that are held out and those of the training."""
         loop = self.loop
         attacks = [[one.spec(), loop.probing] for one in loop.held_out] + [[one.spec(), 1] for one in loop.attacks]
-        asked = {"part": "test", "n": loop.examined, "attacks": attacks}
+        asked = {"part": "test", "n": loop.examined, "more": loop.only_asked, "attacks": attacks}
         return self._asked(learner, 0, asked, f"exam, {title}")
 
     def fresh(self, learner: Job | None, title: str) -> Job:

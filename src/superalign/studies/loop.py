@@ -64,6 +64,7 @@ class Loop(Study[LoopPlan, LoopResult]):
         "goals": 60,
         "seeds": 1,
         "examined": 24,
+        "only_asked": 48,
         "gated": 12,
         "texts": 8,
     }
@@ -115,7 +116,9 @@ class Loop(Study[LoopPlan, LoopResult]):
     exploits: Annotated[int, Field(ge=1)] = 6
     """The same for the fresh attacker."""
     examined: Annotated[int, Field(ge=2)] = 48
-    """Items of the test part that the exam asks about; the fresh attacker gets a quarter of them."""
+    """Items of the test part that the exam attacks; the fresh attacker gets a quarter of them."""
+    only_asked: Annotated[int, Field(ge=0)] = 96
+    """Items of the test part more that the exam asks plainly and by texts, which costs less than to attack them."""
     gated: Annotated[int, Field(ge=2)] = 24
     """Items of the supervise part that the gate asks about."""
     texts: Annotated[int, Field(ge=0)] = 16
