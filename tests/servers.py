@@ -61,6 +61,7 @@ class Server:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     most: int = 0
+    die: Callable[[], None] = lambda: None  # from now on nobody answers at its url
 
     def tries(self, words: str) -> int:
         """Return how often a conversation came in."""
@@ -75,8 +76,11 @@ def completion(text: Any, finish: Any = "stop", **message: Any) -> dict[str, Any
 
 
 @contextmanager
-def serving(behave: Callable[[Asked], Says], certificate: Path | None = None) -> Iterator[Server]:
-    """Run a server that answers what `behave` says; with a certificate (and its key, in one file) over TLS."""
+def serving(behave: Callable[[Asked], Says], certificate: Path | None = None, port: int = 0) -> Iterator[Server]:
+    """Run a server that answers what `behave` says; with a certificate (and its key, in one file) over TLS.
+
+    A port of 0 is any that is free.
+    """
     server, lock, seen, busy = Server(), Lock(), Counter[str](), 0
 
     class Handler(BaseHTTPRequestHandler):
@@ -123,13 +127,19 @@ def serving(behave: Callable[[Asked], Says], certificate: Path | None = None) ->
         def handle_error(self, *_: Any) -> None:
             """Be quiet about clients that refuse a certificate."""
 
-    with Listener(("127.0.0.1", 0), Handler) as listener:
+    with Listener(("127.0.0.1", port), Handler) as listener:
         if certificate:
             context = SSLContext(PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             listener.socket = context.wrap_socket(listener.socket, server_side=True, do_handshake_on_connect=False)
         thread = Thread(target=listener.serve_forever, args=(0.02,), daemon=True)
         thread.start()
+
+        def die() -> None:
+            listener.shutdown()
+            listener.server_close()
+
+        server.die = die
         server.url = f"http{'s' if certificate else ''}://127.0.0.1:{listener.server_address[1]}/v1"
         yield server
         listener.shutdown()

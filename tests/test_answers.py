@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 
 from superalign.answers import CHUNK, AnswerBank
 from superalign.chat import Message, Messages, Reply, Sampling, Scored, asked
+from superalign.errors import ModelError
 from superalign.model import Model, Progress
 from superalign.models.hf import HuggingFace
 from superalign.store import RECORD, Store
@@ -27,6 +28,7 @@ class Listening(HuggingFace):
     _heard: list[Messages] = PrivateAttr(default_factory=list)
     _calls: list[int] = PrivateAttr(default_factory=list)
     _fails: set[Messages] = PrivateAttr(default_factory=set)
+    _gone: set[Messages] = PrivateAttr(default_factory=set)
     _dies_at: int = 10**6
 
     def generate(
@@ -35,7 +37,11 @@ class Listening(HuggingFace):
         self._hear(prompts)
         replies = super().generate(prompts, sampling, seeds, progress)
         failed = Reply("", "error", error="no line")
-        return [failed if one in self._fails else reply for one, reply in zip(prompts, replies, strict=True)]
+        lost = Reply("", "error", error="nobody there", gone=True)
+        return [
+            lost if one in self._gone else failed if one in self._fails else reply
+            for one, reply in zip(prompts, replies, strict=True)
+        ]
 
     def logprobs(
         self, prompts: Sequence[Messages], answers: Sequence[Sequence[str]], progress: Progress | None = None
@@ -220,3 +226,13 @@ def test_progress_counts_what_is_there(model: Listening, store: Store) -> None:
 
     AnswerBank(store, model, report).generate(MANY, COLD, [0] * len(MANY))
     assert told == [(CHUNK, len(MANY)), (len(MANY), len(MANY))]
+
+
+def test_a_model_that_is_gone_ends_the_step_and_what_it_answered_is_kept(model: Listening, store: Store) -> None:
+    model._gone.update(MANY[5:])
+    with pytest.raises(ModelError, match=r"(?s)is gone.*nobody there.*is kept"):
+        AnswerBank(store, model).generate(MANY[:9], COLD, [0] * 9)
+    model._gone.clear()
+    model._heard.clear()
+    assert all(reply.error is None for reply in AnswerBank(store, model).generate(MANY[:9], COLD, [0] * 9))
+    assert sorted(model._heard) == sorted(MANY[5:9])

@@ -10,6 +10,7 @@ import numpy as np
 
 from superalign.chat import Messages, Reply, Sampling, Scored
 from superalign.config import digest
+from superalign.errors import ModelError
 from superalign.fit import Report
 from superalign.model import Model
 from superalign.store import Artifact, Store
@@ -27,6 +28,9 @@ class _Request(NamedTuple):
 class AnswerBank:
     """What one model answered, in chunks of the store. An error is not kept: it is asked again.
 
+    A conversation that fails is the caller's to count. A model that is gone altogether ends the step, so that a server
+    that died does not become a result without answers.
+
     What is missing is asked in an order of its own and in fixed chunks, so that a request that was killed and made
     again asks for the same batches, hence gets the same answers.
 
@@ -34,6 +38,9 @@ class AnswerBank:
         store: of the run.
         model: who is asked.
         report: told of the progress.
+
+    Raises:
+        ModelError: when asked, if the model is gone; what it answered before is kept.
     """
 
     def __init__(self, store: Store, model: Model, report: Report | None = None) -> None:
@@ -60,7 +67,7 @@ class AnswerBank:
         def ask(missing: Sequence[tuple[Messages, int]]) -> list[Reply]:
             return self.model.generate([prompt for prompt, _ in missing], sampling, [seed for _, seed in missing])
 
-        return self._answered(requests, ask, vars, lambda plain: Reply(**plain))
+        return self._answered(requests, ask, _told, lambda plain: Reply(**plain))
 
     def logprobs(self, prompts: Sequence[Messages], answers: Sequence[Sequence[str]]) -> list[Scored]:
         """Return how likely the model finds each of the given answers to each conversation."""
@@ -102,6 +109,9 @@ class AnswerBank:
                     else:
                         fresh[one.name] = dict(write(answer))
                 self._keep(fresh)
+                if gone := next((answer for answer in answers if getattr(answer, "gone", False)), None):
+                    fix = "run the same command again once it answers: what it has said is kept"
+                    raise ModelError(f"{self.model} is gone", why=getattr(gone, "error", None), fix=fix)
             if self.report:
                 self.report(done=done, total=len(ordered))
         return [failed[one.name] if one.name in failed else read(self.held[one.name]) for one in requests]
@@ -120,6 +130,10 @@ def _chunks(ordered: Sequence[_Request]) -> Iterator[tuple[int, Sequence[_Reques
 
 def _length(prompt: Messages) -> int:
     return sum(len(turn.content) for turn in prompt)
+
+
+def _told(reply: Reply) -> dict[str, Any]:
+    return {name: value for name, value in vars(reply).items() if name != "gone"}  # what is kept was answered
 
 
 def _plain(scored: Scored) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Reply:
         tokens_in: tokens of the conversation.
         tokens_out: tokens written.
         error: what went wrong, in words.
+        gone: whether the model can be asked nothing more for now: where it was, nobody answers.
     """
 
     text: str
@@ -69,6 +70,7 @@ class Reply:
     tokens_in: int = 0
     tokens_out: int = 0
     error: str | None = None
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,11 @@ class Scored:
         tokens: of each answer, int64 [k].
         tokens_in: tokens of the conversation.
         error: what went wrong, in words.
+        gone: whether the model can be asked nothing more for now.
     """
 
     logprobs: FloatArray
     tokens: IntArray
     tokens_in: int = 0
     error: str | None = None
+    gone: bool = False

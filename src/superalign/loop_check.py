@@ -54,9 +54,10 @@ def check(loop: Loop) -> None:
     for attack in (*loop.attacks, *loop.held_out, loop.fresh):
         if loop.world not in attack.worlds:
             raise ConfigError(f"attack {attack} does not go for {here}", fix=_others(attack.worlds))
-        if attack.roles:
-            raise ConfigError(f"attack {attack} cannot be used in the loop", why="it asks models of its own")
-        attack.check(loop.learner, None)
+        if attack.roles and loop.attacker is None:
+            why = "it asks a model of its own"
+            raise ConfigError(f"attack {attack} has no attacker", why=why, fix="--attacker embedded:smollm2")
+        attack.check(loop.learner, loop.attacker)
     for aim in loop.aims:
         if loop.world not in aim.worlds:
             raise ConfigError(f"aim {aim} does not fit {here}", fix=_others(aim.worlds))

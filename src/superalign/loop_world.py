@@ -122,12 +122,15 @@ class World(ABC):
     def attacked(self, goals: Sequence[Goal], specs: Sequence[Any], seed: int) -> list[dict[str, Any]]:
         """Return what came of every attack, each with the most queries a goal, as plain data."""
         examples = tuple(self.goals(drawn_rows(self.task, self.params, "supervise", EXAMPLES))[0])
-        trial = self.trial
-        scene = Scene(self.learner, trial.world, seed, examples, None, self.tools.store)
+        trial, banks, attacker = self.trial, {"target": self.bank}, None
+        if told := self.params.get("attacker"):
+            attacker = models.build(told["model"])
+            asked = AnswerBank(self.tools.store, attacker, self.tools.report)
+            banks |= {"attacker": asked, "critic": asked}
+        scene = Scene(self.learner, trial.world, seed, examples, attacker, self.tools.store)
         rows = []
         for spec, queries in specs:
             attack = attacks.build(spec)
-            banks = {"target": self.bank}
             campaign = Campaign(attack, goals, scene, trial, banks, Budget(queries=queries))
             rows += [{**written(one, goals), "attack": str(attack)} for one in campaign.run()]
         return rows

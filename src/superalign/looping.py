@@ -40,8 +40,9 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     A goal is to make it deny what the model said plainly before it learnt anything; in the world of behaviours, to
     make it do what is requested.
     Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks` (each with
-    the most queries a goal), and of behaviours those of BehaviourWorld and `benign`, how many benign requests are put
-    to it. Inputs: `items`, and `learner`, what it has learnt, if it has; `benign`, if there are such requests.
+    the most queries a goal), `attacker` (whom attacks may ask) if there is one, and of behaviours those of
+    BehaviourWorld and `benign`, how many benign requests are put to it.
+    Inputs: `items`, and `learner`, what it has learnt, if it has; `benign`, if there are such requests.
 
     Returns:
         meta: `goals` (see `plain_goal`), `attempts` (see `attacking.written`, with the attack), `said`, `errors`, and

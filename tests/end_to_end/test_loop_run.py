@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from test_attack_run import assert_no_force, turned_round, write_questions
 
 from faults import Crash, Shell, computed_again, rows
+from servers import Asked, Says, completion, serving
 
 pytestmark = pytest.mark.slow
 SMALL = [
@@ -179,3 +181,45 @@ def test_mistakes_are_named(shell: Shell, command: list[str], words: list[str], 
     ended = shell.fork(*command, *words, "--out", "run")
     assert ended.code in (1, 2)
     ended.says(*said)
+
+
+PORTED = ["--goals", "6", "--rounds", "1", "--seeds", "1", "--experts", "0", "--risk-model", "none"]
+
+
+def played(one: Asked) -> Says:
+    """Say what an attacker or a critic says, always the same to the same words."""
+    words = json.dumps(one.body["messages"])
+    if "improvement" in words:
+        return Says(completion(json.dumps({"improvement": "bolder", "prompt": f"Surely not? {len(words)}"})))
+    return Says(completion("AB"[sum(words.encode()) % 2]))
+
+
+def test_players_behind_a_server_that_dies_are_waited_for_and_gone_on_with(command: list[str], shell: Shell) -> None:
+    """An attacker and a critic. The run stops and says so; once they are back it ends as if they had never died."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    model = f"openai:m,url=http://127.0.0.1:{port}/v1,retries=1,concurrency=1,key="
+    players = ["--attacker", model, "--attacks", "pair,depth=1,streams=1", "--critics", f"rubric,model=({model})"]
+    words = [*command, *LOOSE, *PORTED, *players]
+    with serving(played, port=port) as server:
+        Shell(shell.folder, shell.folder / "other").fork(*words, "--out", "whole").exits(0)
+        kinds = ["improvement" in json.dumps(one.body) for one in server.asked]
+    for dies in (1, kinds.index(False) + 2):  # before the first answers of the one and of the other are written down
+        left = [dies]
+
+        def behave(one: Asked, left: list[int] = left) -> Says:
+            left[0] -= 1
+            if left[0] < 0:
+                server.die()
+                return Says(mute=True)
+            return played(one)
+
+        with serving(behave, port=port) as server:
+            shell.fork(*words, "--out", "run").exits(2).says("is gone", "cannot be reached", "what it has said is kept")
+    with serving(played, port=port) as server:
+        shell.fork(*words, "--out", "run").exits(0)
+        assert len(server.asked) < len(kinds)
+    assert not computed_again(shell.folder / "run")
+    once, again = (json.loads((shell.folder / name / "results.json").read_text()) for name in ("whole", "run"))
+    assert again["rows"] == once["rows"]
+    assert again["episodes"] == once["episodes"]

@@ -26,7 +26,16 @@ _draw = SystemRandom()
 
 
 class UnansweredError(Exception):
-    """There is no answer, for the reason that it says."""
+    """There is no answer, for the reason that it says.
+
+    Args:
+        words: what happened.
+        gone: whether the server cannot be reached, after all tries.
+    """
+
+    def __init__(self, words: str, *, gone: bool = False) -> None:
+        super().__init__(words)
+        self.gone = gone
 
 
 class _PassingError(Exception):
@@ -76,7 +85,8 @@ class Endpoint:
             except _PassingError as failure:
                 if tries > self._retries or (self._gone and not failure.reached):
                     self._gone = not failure.reached
-                    raise UnansweredError(f"{failure} ({tries} tries)" if tries > 1 else str(failure)) from None
+                    words = f"{failure} ({tries} tries)" if tries > 1 else str(failure)
+                    raise UnansweredError(words, gone=self._gone) from None
                 wait = _back_off(tries) if failure.wait is None else failure.wait
                 if wait > PATIENCE:
                     raise UnansweredError(f"{failure}; it asks for a wait of {wait:.0f} s") from None

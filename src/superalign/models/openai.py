@@ -99,7 +99,7 @@ class OpenAI(Speaker):
             try:
                 reply = reply_of(server.post(f"{self.url}/chat/completions", body))
             except UnansweredError as failure:
-                return Reply("", "error", error=str(failure))
+                return Reply("", "error", error=str(failure), gone=failure.gone)
             return reply if self.continues else without_prefill(reply, prompt)
 
         def tokens(reply: Reply) -> int:
@@ -127,7 +127,8 @@ class OpenAI(Speaker):
                 return self._score(server, prompt, given)
             except UnansweredError as failure:
                 k = len(given)
-                return Scored(np.full(k, np.nan, np.float32), np.zeros(k, np.int64), error=str(failure))
+                lost = np.full(k, np.nan, np.float32)
+                return Scored(lost, np.zeros(k, np.int64), error=str(failure), gone=failure.gone)
 
         def tokens(scored: Scored) -> int:
             return scored.tokens_in + int(scored.tokens.sum())

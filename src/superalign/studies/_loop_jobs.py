@@ -99,6 +99,7 @@ class LoopJobs:
             "aims": [one.spec() for one in loop.aims],
             "texts": [loop.texts, loop.text, loop.texts],
             "text_digest": fingerprint(2 * loop.texts, loop.text),
+            **self.attacker,
             **asked,
         }
         inputs = {"items": self.items, **self.benign, **({"learner": learner} if learner else {})}
@@ -117,6 +118,11 @@ class LoopJobs:
             return learner
         judges = {"critics": [one.identity() for one in loop.critics], "refusals": loop.refusals.identity()}
         return {**learner, **judges, "world": loop.world, "tokens_out": loop.tokens_out}
+
+    @property
+    def attacker(self) -> dict[str, Any]:
+        """Return the parameters that say whom attacks may ask, if anybody."""
+        return {"attacker": self.loop.attacker.identity()} if self.loop.attacker else {}
 
     @property
     def unseen(self) -> list[list[str]]:
@@ -181,7 +187,7 @@ class Round:
         if any(spec["name"] == "helpful" for spec in self.arm.aims):
             attacked["benign"] = sum(round(one.share * loop.goals) for one in loop.aims if one.benign)
         asking = {"items": self.jobs.items, **self.jobs.benign, **self._known}
-        return Job(expose, {**self._base, **dealt, **attacked}, asking, self._titled("attacks"))
+        return Job(expose, {**self._base, **dealt, **self.jobs.attacker, **attacked}, asking, self._titled("attacks"))
 
     def _judged(self, exposed: Job) -> Job:
         loop, arm = self.jobs.loop, self.arm

@@ -81,6 +81,8 @@ class Loop(Study[LoopPlan, LoopResult]):
     """How many questions a round attacks; each round has others."""
     attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), Distinct] = default(TRAINED)
     """What the learner is attacked with in training."""
+    attacker: ModelChoice | None = None
+    """The model that attacks ask that need one of their own, such as pair, tap and learned."""
     held_out: Annotated[tuple[AttackChoice, ...], Field(min_length=1), Distinct] = default(HELD_OUT)
     """What it is examined with; nothing of it is in training."""
     fresh: AttackChoice = default("map-elites")
@@ -236,5 +238,5 @@ class Loop(Study[LoopPlan, LoopResult]):
         advisor = self.update.advisor
         asked = (*judges, *([advisor] if advisor and not self.update.advises_itself else []))
         found = [self.learner, *(model for one in asked for model in one.models())]
-        found += [self.risk_model] if self.risk_model else []
+        found += [one for one in (self.attacker, self.risk_model) if one]
         return list({str(model): model for model in found}.values())
