@@ -20,6 +20,7 @@ from superalign.loop_result import (
     Phase,
     RoundRow,
     Slice,
+    Tried,
 )
 from superalign.loop_verdict import headline, verdict
 from superalign.result import Interval
@@ -108,6 +109,11 @@ def loop_sample(
             why=why if back else [],
             measures=now,
             start={"open": number(1.0), "plain": number(1.0), "steadfast": number(0.2), "text": number(-3.86)},
+            part=0.0 if back else 0.5,
+            tried=[
+                Tried(part=1.0, measures={key: value and 0.9 * value for key, value in now.items()}),
+                Tried(part=0.5, measures=now),
+            ],
         )
 
     def exam(arm: str, phase: Phase, attack: str, tactic: str, held_out: bool) -> ExamRow:

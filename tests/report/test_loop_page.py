@@ -7,7 +7,10 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from loop_sample import loop_sample
 from pages import assert_inert, assert_links_lead_somewhere
 from rich.console import Console
@@ -19,6 +22,7 @@ from superalign.report import render, summary, svg, words
 from superalign.report.choices import CHOICES
 from superalign.report.finding import headline
 from superalign.report.loop_ledger import falls, standings
+from superalign.report.loop_tradeoff import front, picture, stood
 from superalign.report.markup import clean, cut
 from superalign.report.series import PALETTE
 
@@ -102,7 +106,7 @@ def test_the_page_is_small(page: str) -> None:
 
 def test_what_is_not_there_has_no_section() -> None:
     main = ["measures", "held-out", "trained"]
-    rounds = ["players", "gate", "ledger"]
+    rounds = ["players", "gate", "tradeoff", "ledger"]
     rest = ["cross", "fresh", "slice-0", "table-of-arms", "bought"]
     assert panels(render(loop_sample())) == [*main, *rounds, *rest]
     one = loop_sample(arms=("full",), shown=0).model_copy(update={"cross": [], "exploits": [], "slices": []})
@@ -204,6 +208,30 @@ def test_a_measure_that_a_round_lacks_leaves_it_off_the_path() -> None:
     rows = loop_sample(arms=("full",), seeds=1, rolled_back=()).rows
     less = rows[1].model_copy(update={"measures": {**rows[1].measures, "open": None}})
     assert [one.round for one in standings([rows[0], less])] == [0, 1]
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=12))
+def test_a_learner_is_on_the_front_where_no_other_betters_it(places: list[tuple[int, ...]]) -> None:
+    named = [dict(zip("abc", (float(value) for value in place), strict=True)) for place in places]
+    for mine, best in zip(places, front(named, "abc"), strict=True):
+        worse = [other for other in places if other != mine and np.min(np.subtract(other, mine)) >= 0]
+        assert best == (not worse)
+
+
+def test_every_learner_that_the_gate_looked_at_is_in_the_trade_off() -> None:
+    result = loop_sample(arms=("full",))
+    found = stood(result.rows)
+    assert sum(one.round == 0 for one in found) == result.seeds
+    assert sum(one.round > 0 for one in found) == 2 * len(result.rows)
+    assert sum(one.kept for one in found) == result.seeds + sum(row.accepted for row in result.rows)
+    drawing = Reader(svg.draw(picture(found, "open"), "x", "x")).text
+    for seed in range(result.seeds):
+        assert f"seed {seed}, the start" in drawing
+        assert f"seed {seed}, round 1, 100% of its update" in drawing
+    page = render(result)
+    assert 'id="tradeoff"' in page
+    alone = result.model_copy(update={"rows": [row.model_copy(update={"start": {}}) for row in result.rows]})
+    assert 'id="tradeoff"' not in render(alone)
 
 
 def test_figures_mark_what_was_rolled_back_in_the_palette() -> None:

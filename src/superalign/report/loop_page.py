@@ -8,7 +8,7 @@ from superalign.aim import aims
 from superalign.attacker import attacks
 from superalign.critic import critics
 from superalign.loop_result import LoopResult
-from superalign.report import loop_episodes, loop_rounds, risk_panels, svg, words
+from superalign.report import loop_episodes, loop_rounds, loop_tradeoff, risk_panels, svg, words
 from superalign.report import loop_panels as panels
 from superalign.report.document import CLOSING, contents, document, grid, section
 from superalign.report.finding import headline
@@ -39,7 +39,12 @@ def render(result: LoopResult) -> str:
     frame = Frame(result, {}, svg.available())
     tags = dict.fromkeys(one.tag for one in result.slices)
     bodies: dict[str, list[Markup | None]] = {
-        "rounds": [loop_rounds.players(frame), loop_rounds.gate(result), loop_rounds.ledger(frame)],
+        "rounds": [
+            loop_rounds.players(frame),
+            loop_rounds.gate(result),
+            loop_tradeoff.tradeoff(frame),
+            loop_rounds.ledger(frame),
+        ],
         "against": [panels.cross(result), panels.exploits(frame)],
         "where": [panels.slices(frame, name, place) for place, name in enumerate(tags)],
         "arms": [panels.arms(result)],
