@@ -64,6 +64,10 @@ def check(loop: Loop) -> None:
     if loop.world not in loop.update.worlds:
         why = f"it learns from what the learner writes, and the task is {here}"
         raise ConfigError(f"update {loop.update} does not fit the task", why=why, fix=_others(loop.update.worlds))
+    if loop.expert and loop.expert.learns:
+        raise ConfigError(f"critic {loop.expert} must be taught first", why="the loop has no labels to teach it on")
+    if loop.expert:
+        loop.expert.check(pair=True)
     if loop.world == "behaviour":
         _check_behaviours(loop)
     elif loop.benign is not None:

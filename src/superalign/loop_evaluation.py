@@ -332,7 +332,9 @@ class _Scorer(Evidence):
     def flags(self, rows: Sequence[RoundRow]) -> Iterator[str]:
         experts = sum(row.experts for row in rows)
         if experts:
-            yield f"an expert gave {experts} answers in training; it was simulated by the truth"
+            first = next(turn.consulted for line in self.plan.lines for turn in line.turns if turn.consulted)
+            told = "" if "expert" in first.params else "; it was simulated by the truth"
+            yield f"an expert gave {experts} answers in training{told}"
         mine = [row for row in rows if row.arm == rows[0].arm]
         if given := sum(row.ways.get("stand-in", 0) for row in mine):
             of = sum(sum(row.ways.values()) for row in mine)

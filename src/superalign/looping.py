@@ -12,7 +12,7 @@ import numpy as np
 from superalign.aim import Exposed, aims
 from superalign.attacker import Attempt, Goal
 from superalign.attacking import written
-from superalign.critic import critics
+from superalign.critic import Case, Critic, critics
 from superalign.errors import DataError
 from superalign.feedback import Feedback
 from superalign.fit import Fit, Lesson, fits
@@ -20,7 +20,7 @@ from superalign.fits.lora import Lora
 from superalign.job import Inputs, Tools, step
 from superalign.loop_behaviours import benign_by, own_of, ways_of, world_of
 from superalign.loop_gate import dual_weights, lost, part_way, standing
-from superalign.loop_world import drawn_rows, goal_of, learner_of, plain_goal, query_of
+from superalign.loop_world import KnowledgeWorld, drawn_rows, goal_of, learner_of, plain_goal, query_of
 from superalign.model import models
 from superalign.odds import pooled, sigmoid, spread
 from superalign.steps import Params
@@ -97,26 +97,36 @@ def judge(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
 @step(version=1)
 def consult(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
-    """Ask an expert, simulated by the truth, about the goals on which the critics disagree most.
+    """Ask an expert about the goals on which the critics disagree most.
 
-    Parameters: `budget` (answers), `seed`. Inputs: `items`, `gold`, `exposed`, `judged`.
+    Parameters: `budget` (answers), `seed`, `expert` (a critic's spec; without one the truth stands in for a person).
+    Inputs: `items`, `exposed`, `judged`, and without an expert `gold`.
 
     Returns:
-        meta: `answers`, in the order of asking: goal, `before` (what the critics gave), `after`, `disagreement`.
+        meta: `answers`, in the order of asking: goal, `before` (what the critics gave), `after`, `disagreement`; those
+        who could not tell gave none.
+
+    Raises:
+        DataError: people have not answered all yet; nothing is kept, so that they are asked again.
     """
     task, said = Task.from_meta(inputs["items"].meta), inputs["judged"].meta["said"]
     known = [goal for goal in map(goal_of, inputs["exposed"].meta["goals"]) if said[goal.id]["good"] is not None]
     doubt = {goal.id: disagreement(said[goal.id]["each"]) for goal in known}
     chosen = sorted(known, key=lambda goal: (doubt[goal.id], goal.id))[::-1][: params["budget"]]
-    right = _truth(task, inputs, chosen, "transfer", OracleExpert())
+    if "expert" in params:
+        after = _heard(critics.build(params["expert"]), KnowledgeWorld(params, inputs, tools).cases(chosen), tools)
+    else:
+        right = _truth(task, inputs, chosen, "transfer", OracleExpert())
+        after = {goal.id: SURE if right[goal.id] else 1 - SURE for goal in chosen}
     answers = [
         {
             "goal": goal.id,
             "before": said[goal.id]["good"],
-            "after": SURE if right[goal.id] else 1 - SURE,
+            "after": after[goal.id],
             "disagreement": doubt[goal.id][0],
         }
         for goal in chosen
+        if goal.id in after
     ]
     return Artifact(meta={"answers": answers})
 
@@ -318,6 +328,16 @@ def worst_of(inputs: Inputs) -> list[tuple[Exposed, Attempt]]:
 def disagreement(each: Sequence[float | None]) -> tuple[float, float]:
     """Return how far critics are apart, max minus min of their probabilities, and how unsure all are together."""
     return spread(each), -abs((pooled(each) or 0.5) - 0.5)
+
+
+def _heard(expert: Critic, cases: Sequence[Case], tools: Tools) -> dict[str, float]:
+    """Return what an expert says of each case, where it can tell."""
+    heard = expert.judge(cases, tools)
+    if waiting := sum(one.undetermined == "unanswered" for one in heard):
+        queue = getattr(expert, "queue", "")
+        fix = f"superalign judge {queue}, then the same command again; a larger budget= if the file has no room"
+        raise DataError(f"{waiting} of {len(cases)} questions wait for a person's answer", where=queue, fix=fix)
+    return {case.id: one.good for case, one in zip(cases, heard, strict=True) if one.good is not None}
 
 
 def _truth(task: Task, inputs: Inputs, goals: Sequence[Goal], part: str, reader: OracleExpert) -> dict[str, bool]:

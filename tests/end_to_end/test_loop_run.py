@@ -223,3 +223,24 @@ def test_players_behind_a_server_that_dies_are_waited_for_and_gone_on_with(comma
     once, again = (json.loads((shell.folder / name / "results.json").read_text()) for name in ("whole", "run"))
     assert again["rows"] == once["rows"]
     assert again["episodes"] == once["episodes"]
+
+
+def test_people_are_waited_for_and_what_they_say_is_learnt(command: list[str], shell: Shell) -> None:
+    queue = shell.folder / "people.jsonl"
+    small = [*PORTED, "--rounds", "2", "--experts", "4"]
+    words = [*command, *LOOSE, *small, "--expert", f"human:{queue}", "--out", "run"]
+    for wanted in (2, 4):  # of each round's two
+        shell.fork(*words).exits(2).says("wait for a person", "superalign judge")
+        asked = [json.loads(line) for line in queue.read_text(encoding="utf-8").splitlines()]
+        cases = [row for row in asked if "prompt" in row]
+        assert len(cases) == wanted
+        with queue.open("a", encoding="utf-8") as file:
+            for row in cases[wanted - 2 :]:
+                file.write(json.dumps({"id": row["id"], "verdict": "first", "words": "I know it"}) + "\n")
+    shell.fork(*words).exits(0)
+    assert not computed_again(shell.folder / "run")
+    result = read(shell)
+    assert [one["after"] for one in result["bought"]] == pytest.approx([0.1] * 4)  # the claim is the first response
+    assert [row["experts"] for row in result["rows"]] == [2, 2]
+    assert "OracleExpert" not in {one["reader"] for one in result["unsealed"]}
+    assert not any("simulated" in flag for flag in result["flags"])

@@ -110,6 +110,6 @@ def _card(rounds: Rounds, rows: list[dict[str, Any]]) -> str:
         "rolled back included (`accepted` is false). Older pairs that a round repeated stand here once.\n\n"
         "`probability` is how sure who judged (`by`) is that `chosen` is better than `rejected`; the labels are often "
         f"wrong. In a `tie` neither is: {sum(row['tie'] for row in rows):,} pairs, whose order says nothing. "
-        + (f"{experts:,} pairs go by an expert, simulated by the truth." if experts else "No row holds the truth.")
+        + (f"{experts:,} pairs go by an expert{rounds.simulated}." if experts else "No row holds the truth.")
         + "\n"
     )

@@ -83,7 +83,7 @@ def _data(rounds: Rounds) -> Iterator[str]:
     else:
         yield f"In this arm the labels are not those of critics: {printable(rounds.judged_by)}."
     if any(row.experts for row in rows):
-        yield "The answers of an expert were simulated by the truth."
+        yield f"{sum(row.experts for row in rows)} verdicts are an expert's{rounds.simulated}."
     right = [row.label_accuracy for row in rows if row.label_accuracy is not None]
     if right:
         yield f"Of the verdicts {min(right):.0%} to {max(right):.0%} of a round were right, an expert's included."

@@ -43,6 +43,11 @@ class Rounds:
         return self.line.seed
 
     @property
+    def simulated(self) -> str:
+        """Words that say so, where the expert was no person and no critic."""
+        return "" if self.study.expert else ", simulated by the truth"
+
+    @property
     def model(self) -> Model:
         """The model, as it was."""
         return self.study.learner

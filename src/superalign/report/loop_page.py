@@ -102,7 +102,9 @@ def _steps(result: LoopResult) -> Iterator[tuple[str, str]]:
     )
     yield from chosen("Critic", critics, config.get("critics", []))
     experts = words.plural(int(config.get("experts") or 0), "answer")
-    yield "Expert", f"At most {experts} a seed, where critics disagree most; simulated by the truth, and recorded."
+    who = config.get("expert")
+    yield "Expert", f"At most {experts} a seed, where critics disagree most{'' if who else '; simulated by the truth'}."
+    yield from chosen("Who that is", critics, [who] if who else [])
     yield from chosen("Aim", aims, config.get("aims", []))
     yield from chosen("Update", updates, [config.get("update")] if config.get("update") else [])
     yield (

@@ -205,8 +205,13 @@ class Round:
         budget = dealt(self.arm.experts, self.jobs.loop.rounds)[self.number]
         if not budget:
             return None
-        told = {"items": self.jobs.items, "gold": self.jobs.gold, "exposed": exposed, "judged": judged}
-        return Job(consult, {"budget": budget, "seed": self.seed}, told, self._titled("expert"))
+        told = {"items": self.jobs.items, "exposed": exposed, "judged": judged}
+        who: dict[str, Any] = {"budget": budget, "seed": self.seed}
+        if expert := self.jobs.loop.expert:
+            who["expert"] = expert.spec()
+        else:
+            told["gold"] = self.jobs.gold
+        return Job(consult, who, told, self._titled("expert"))
 
     def _answered(self, exposed: Job, judged: Job) -> tuple[Job, Job | None]:
         loop = self.jobs.loop

@@ -98,7 +98,9 @@ class Loop(Study[LoopPlan, LoopResult]):
     tokens_out: Annotated[int, Field(ge=1)] = 64
     """World of behaviours: most tokens of a response."""
     experts: Annotated[int, Field(ge=0)] = 20
-    """Answers of a person, a seed, over all rounds; simulated by the truth, and recorded."""
+    """Answers of an expert, a seed, over all rounds; recorded."""
+    expert: CriticChoice | None = None
+    """Who that is, such as human:QUEUE.jsonl (people, who are waited for); by default one simulated by the truth."""
     aims: Annotated[tuple[AimChoice, ...], Field(min_length=1), Distinct] = default(("steadfast", "open", "plain"))
     """What is wanted of the learner; see superalign ls aims."""
     update: UpdateChoice = default("pairs")
@@ -237,6 +239,7 @@ class Loop(Study[LoopPlan, LoopResult]):
         judges = self.critics if self.world == "knowledge" else (*self.critics, self.refusals)
         advisor = self.update.advisor
         asked = (*judges, *([advisor] if advisor and not self.update.advises_itself else []))
+        asked = (*asked, *([self.expert] if self.expert else []))
         found = [self.learner, *(model for one in asked for model in one.models())]
         found += [one for one in (self.attacker, self.risk_model) if one]
         return list({str(model): model for model in found}.values())
