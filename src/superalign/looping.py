@@ -256,17 +256,23 @@ def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
     Returns:
         What the learner knows after the round. meta: `accepted`, `part`, `why` (what was lost, by the smallest part
-        that was tried), `measures`, `start`, `tried` (the measures of each part), and in constraint mode `duals`: what
-        each aim weighs in the next round, by how the whole update did.
+        that was tried), `measures`, `start`, `tried` (the measures of each part; of text alone where too much of it
+        was lost), and in constraint mode `duals`: what each aim weighs in the next round, by how the whole update did.
     """
     start, known = standing(inputs["start"].meta), inputs.get("learner", Artifact())
     asked = {name: inputs[name] for name in ("items", "benign") if name in inputs}
     tried: list[dict[str, Any]] = []
     why: list[str] = []
-    for part in params["parts"] if params["limits"] else [1.0]:
+    limits = params["limits"] or {}
+    for part in params["parts"] if limits else [1.0]:
         learnt = Artifact(part_way(known.tensors, inputs["taught"].tensors, part))
-        now = standing(measure.function(params, {**asked, "learner": learnt}, tools).meta)
-        why = list(lost(start, now, params["limits"] or {}))
+        given = {**asked, "learner": learnt}
+        logprob, tokens = world_of(params, given, tools).text(*params["texts"])
+        now: dict[str, float | None] = {"text": logprob / tokens if tokens else None}
+        why = list(lost(start, now, {name: limit for name, limit in limits.items() if name == "text"}))
+        if not why or "duals" in params:  # where text is lost, as it often is first, nothing else need be asked
+            now = standing(measure.function(params, given, tools).meta)
+            why = list(lost(start, now, limits))
         tried.append({"part": part, "measures": now})
         if not why:
             break

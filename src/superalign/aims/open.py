@@ -35,11 +35,11 @@ class Open(Aim):
     Feedback and probes are worded differently, and the text of a probe says what the learner does not say by itself.
     """
 
-    share: float = 0.4
+    share: float = 0.5
     limit: float = 0.15
     against: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Share of the texts that say the opposite of what the learner says plainly."""
-    doubted: Annotated[float, Field(gt=0, le=1)] = 0.5
+    doubted: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Share of the goals that texts are about: those of which the critics are least sure, or have no verdict."""
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:

@@ -16,7 +16,7 @@ from superalign.feedback import Feedback
 class Plain(Aim):
     """The plain question with both answers, and the critics' probability."""
 
-    share: float = 0.6
+    share: float = 0.2
     limit: float = 0.12
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:

@@ -32,13 +32,13 @@ class Stood(NamedTuple):
 
 
 def stood(rows: Sequence[RoundRow]) -> list[Stood]:
-    """Return every learner that the gate looked at, and each seed's start, with what was measured of all of them."""
+    """Return every learner whose attacks the gate looked at, and each seed's start."""
     found = [Stood(row.seed, 0, 0.0, True, _known(row.start)) for row in rows if row.round == 1]
     for row in rows:
         for one in row.tried:
             kept = row.accepted and one.part == row.part
             found.append(Stood(row.seed, row.round, one.part, kept, _known(one.measures)))
-    return found
+    return [one for one in found if WANTED in one.measures]
 
 
 def front(found: Sequence[Mapping[str, float]], names: Sequence[str]) -> list[bool]:
@@ -54,7 +54,7 @@ def tradeoff(frame: Frame[LoopResult]) -> Markup | None:
     known = dict.fromkeys(name for one in found for name in one.measures)
     names = [name for name in known if all(name in one.measures for one in found)]
     others = [name for name in names if name != WANTED]
-    if len(found) < 2 or WANTED not in names or not others:
+    if len(found) < 2 or not others:
         return None
     drawn = [_figure(frame, found, name) for name in others]
     best = front([one.measures for one in found], names)

@@ -105,7 +105,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """What is wanted of the learner; see superalign ls aims."""
     update: UpdateChoice = default("pairs")
     """How it learns from feedback; see superalign ls updates."""
-    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.0015,batch=8,epochs=1,target=attention")
+    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.003,batch=8,epochs=2,target=attention")
     """How its adapter learns; it goes on from round to round."""
     revisions: Annotated[int, Field(ge=0)] = 20
     """For how many goals of a round the learner answers again, told what the critics say."""
@@ -135,10 +135,13 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Constraint mode: after each round an aim but the first weighs so many times its loss beyond its limit more."""
     parts: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (
         1.0,
-        0.75,
+        0.85,
+        0.7,
+        0.6,
         0.5,
-        0.35,
-        0.25,
+        0.4,
+        0.3,
+        0.2,
     )
     """Where the whole of a round's update loses too much, the gate tries these parts of it, in this order."""
     risk_model: LayeredModelChoice | None = default("embedded:minilm")

@@ -20,14 +20,15 @@ from superalign.update import Update, updates
 class Pairs(Update):
     """Every pair, with how probably the second response is the better one.
 
-    By default the loss is -q log sigma(z) - (1 - q) log sigma(-z), z the difference of the mean log-probability a
-    token, q the critics' probability: conservative DPO whose noise rate is the critics' own doubt of each pair, without
-    a reference, because what is wanted is what the learner says and not how far it moved.
+    By default the loss is -q log sigma(z) - (1 - q) log sigma(-z), z half the difference of the log-probabilities, q
+    the critics' probability: conservative DPO whose noise rate is the critics' own doubt of each pair, without a
+    reference, because what is wanted is what the learner says and not how far it moved. Critics that are the model
+    itself take the same half of what it says plainly: then the least loss is where it says the same under attack.
     """
 
     source: ClassVar[str] = "our reading of cDPO (Mitchell 2023) and SimPO (arXiv 2405.14734), by pair"
 
-    objective: ObjectiveChoice = default("simpo,gamma=0,scale=1")
+    objective: ObjectiveChoice = default("simpo,gamma=0,scale=0.5,normalise=false")
     """See superalign ls objectives."""
 
     @model_validator(mode="after")
