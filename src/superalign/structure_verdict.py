@@ -9,7 +9,11 @@ from superalign.structure_result import Outcome, StructureFacts, StructureSummar
 from superalign.verdict import differs, listed, p_value, points, share
 
 SURVIVED = 0.5  # part of the gap from the weak model to the ceiling that must be recovered in spite of the errors
-NAMED = 3  # methods in a headline
+KINDS = {
+    "survived": "at least half of the gap",
+    "not survived": "less than half of it",
+    "not told": "a part that cannot be placed on either side of a half",
+}
 
 
 def outcome(pgr: Interval | None) -> Outcome:
@@ -29,11 +33,9 @@ def headline(summary: Sequence[StructureSummary], gap: Interval) -> str:
     survived, failed = (
         [one.structure for one in first if one.outcome == kind] for kind in ("survived", "not survived")
     )
-    parts = [f"survives {listed(survived)}" if survived else "", f"not {listed(failed)}" if failed else ""]
+    lost = f"not {listed(failed)}" if failed else ""
     said = (
-        ", ".join(filter(None, parts))
-        if survived
-        else f"survives no errors that can be told{', ' + parts[1] if failed else ''}"
+        ", ".join(filter(None, [f"survives {listed(survived)}", lost])) if survived else "is not shown to survive any"
     )
     return f"At the same error rate, {first[0].method} {said}"
 
@@ -83,16 +85,16 @@ def _ends(weak: Interval, ceiling: Interval, reason: str | None) -> str:
 
 
 def _survivors(summary: Sequence[StructureSummary]) -> Iterator[str]:
+    """Say what each method survives, of the first with its figures."""
     for method in dict.fromkeys(one.method for one in summary):
         mine = [one for one in summary if one.method == method and one.pgr]
-        for kind, said in {
-            "survived": "recovers at least half of the gap",
-            "not survived": "recovers less than half of it",
-            "not told": "cannot be placed on either side of a half",
-        }.items():
-            named = [_pgr(one) for one in mine if one.outcome == kind]
+        parts = []
+        for kind, said in KINDS.items():
+            named = [_pgr(one) if method == summary[0].method else one.structure for one in mine if one.outcome == kind]
             if named:
-                yield f"{method} {said} with the errors {listed(named)}."
+                parts.append(f"{said} with the errors {listed(named)}")
+        if parts:
+            yield f"{method} recovers {'; '.join(parts)}."
 
 
 def _pgr(one: StructureSummary) -> str:
@@ -101,17 +103,23 @@ def _pgr(one: StructureSummary) -> str:
 
 
 def _against(tests: Sequence[StructureTest]) -> Iterator[str]:
+    """Say where each method differs from itself on random errors, of the first by how much."""
     family = f"corrected for {len(tests)} comparisons" if len(tests) > 1 else "the only comparison"
     for method in dict.fromkeys(test.method for test in tests):
         mine = [test for test in tests if test.method == method]
-        apart = [
-            f"{test.structure} by {points(test.difference)}, p {p_value(test.p_holm)}" for test in mine if differs(test)
-        ]
+        apart = [_by(test) if method == tests[0].method else test.structure for test in mine if differs(test)]
         alike = [test.structure for test in mine if not differs(test)]
-        if apart:
-            yield f"{method} differs from itself on random errors with the errors {'; '.join(apart)} ({family})."
-        if alike:
-            yield f"{method} with the errors {listed(alike)} cannot be told from itself on random errors ({family})."
+        parts = [f"differs from itself on random errors with the errors {listed(apart)}"] if apart else []
+        parts += (
+            [f"cannot be told from {'that' if apart else 'itself on random errors'} with {listed(alike)}"]
+            if alike
+            else []
+        )
+        yield f"{method} {', and '.join(parts)} ({family})."
+
+
+def _by(test: StructureTest) -> str:
+    return f"{test.structure} (by {points(test.difference)}, p {p_value(test.p_holm)})"
 
 
 def _imitation(summary: Sequence[StructureSummary]) -> Iterator[str]:
