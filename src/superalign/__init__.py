@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from superalign.result import WeakToStrongResult
     from superalign.runs import load, resume, run
     from superalign.store import Store
+    from superalign.structure_result import ErrorLabResult
     from superalign.studies.attack import AttackStudy
     from superalign.studies.critic_eval import CriticEval
+    from superalign.studies.error_lab import ErrorLab
     from superalign.studies.label_noise import LabelNoise
     from superalign.studies.weak_to_strong import WeakToStrong
     from superalign.study import Study
@@ -38,6 +40,8 @@ __all__ = [
     "Critic",
     "CriticEval",
     "CriticEvalResult",
+    "ErrorLab",
+    "ErrorLabResult",
     "Example",
     "Fit",
     "Gold",
@@ -72,9 +76,11 @@ _HOMES = {
     "noise_result": ("LabelNoiseResult",),
     "runs": ("load", "resume", "run"),
     "store": ("Store",),
+    "structure_result": ("ErrorLabResult",),
     "studies.attack": ("AttackStudy",),
     "studies.weak_to_strong": ("WeakToStrong",),
     "studies.critic_eval": ("CriticEval",),
+    "studies.error_lab": ("ErrorLab",),
     "studies.label_noise": ("LabelNoise",),
     "study": ("Study",),
     "supervisor": ("Supervisor",),

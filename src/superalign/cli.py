@@ -27,6 +27,7 @@ LISTS = (
     "fits",
     "filters",
     "noises",
+    "structures",
     "ensembles",
     "attacks",
     "critics",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from superalign.critic_result import Concord, CriticSummary, Refinement
-from superalign.noise_verdict import listed
 from superalign.result import Interval, PairedTest
-from superalign.verdict import CLAIM, SPELT_OUT, p_value, points, share
+from superalign.verdict import SPELT_OUT, differs, listed, p_value, points, share
 
 BIAS = 0.5  # share of verdicts for the response that stands first, without a bias
 
@@ -43,11 +42,6 @@ def verdict(
 def ranked(summary: Sequence[CriticSummary]) -> list[CriticSummary]:
     """Return critics by kappa, the best first; those without one last."""
     return sorted(summary, key=lambda one: -one.kappa.value if one.kappa else 2.0)
-
-
-def differs(test: PairedTest) -> bool:
-    """Tell whether a difference is claimed: its corrected p is small, and its interval leaves out 0."""
-    return test.p_holm < CLAIM and (test.difference.low > 0 or test.difference.high < 0)
 
 
 def ratio(figure: Interval) -> str:

@@ -33,6 +33,7 @@ def registries() -> dict[str, Registry[Any]]:
     from superalign.noise import noises
     from superalign.objective import objectives
     from superalign.sink import sinks
+    from superalign.structure import structures
     from superalign.study import studies
     from superalign.task import tasks
 
@@ -44,6 +45,7 @@ def registries() -> dict[str, Registry[Any]]:
         "fits": fits,
         "filters": filters,
         "noises": noises,
+        "structures": structures,
         "ensembles": ensembles,
         "attacks": attacks,
         "critics": critics,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from superalign.noise_result import NoiseSummary, NoiseTest
 from superalign.result import Interval
-from superalign.verdict import CLAIM, p_value, points, share
+from superalign.verdict import differs, listed, p_value, points, share
 
 TOLERATED = 0.05  # a loss of accuracy that still counts as having survived
 
@@ -28,16 +28,6 @@ def verdict(noise: str, labels: int, guess: float, summary: list[NoiseSummary], 
 def written(rate: float) -> str:
     """Write a rate of noise without needless digits: 40%, 12.5%."""
     return f"{100 * rate:.4g}%"
-
-
-def listed(names: list[str]) -> str:
-    """Write a list in words."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def differs(test: NoiseTest) -> bool:
-    """Tell whether a difference is claimed: its corrected p is small, and its interval leaves out 0."""
-    return test.p_holm < CLAIM and (test.difference.low > 0 or test.difference.high < 0)
 
 
 def _setup(noise: str, labels: int, summary: list[NoiseSummary]) -> str:

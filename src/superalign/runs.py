@@ -365,9 +365,10 @@ def _registries() -> list[Registry[Any]]:
     from superalign.model import models
     from superalign.noise import noises
     from superalign.objective import objectives
+    from superalign.structure import structures
     from superalign.task import tasks
 
-    return [objectives, fits, tasks, models, filters, noises, attacks, critics]
+    return [objectives, fits, tasks, models, filters, noises, structures, attacks, critics]
 
 
 def _silent(event: str, /, **facts: Any) -> None:

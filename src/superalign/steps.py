@@ -106,9 +106,9 @@ def filter_labels(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     weight, facts, name = np.zeros(probs.shape[:2], dtype=np.float32), [], ""
     for number, seed in enumerate(params["seeds"]):
         rows = part_of(task, params["shares"], seed, params["part"])
-        before = labels_of(given, number, rows)
+        before = labels_of(given, seed, rows)
         after = chosen(features[rows], before, groups[rows], seed, pairwise=task.pairwise)
-        probs[number, rows], weight[number, rows], name = after.probs, after.weight, after.by
+        probs[seed, rows], weight[seed, rows], name = after.probs, after.weight, after.by
         facts.append(asdict(compare(str(chosen), before, after)))
         tools.report(done=number + 1, total=len(params["seeds"]))
     rewards = {name: values for name, values in given.tensors.items() if name == "rewards"}

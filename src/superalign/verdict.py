@@ -75,5 +75,15 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
+def listed(names: list[str]) -> str:
+    """Write a list in words."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def differs(test: PairedTest) -> bool:
+    """Tell whether a difference is claimed: its corrected p is small, and its interval leaves out 0."""
+    return test.p_holm < CLAIM and (test.difference.low > 0 or test.difference.high < 0)
+
+
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."

@@ -29,7 +29,7 @@ COMMANDS = (
     ["models", "remove"],
     ["doctor"],
 )
-KINDS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "ensembles")
+KINDS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "structures", "ensembles")
 KINDS += ("attacks", "critics", "executors", "sinks")
 HEAVY = {"torch", "transformers", "pydantic", "numpy", "scipy", "rich", "yaml", "safetensors"}
 NOWHERE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "HF_ENDPOINT": "http://127.0.0.1:9"}

@@ -14,12 +14,13 @@ from sample import HOSTILE, SCRIPT
 from test_markup import Reader
 
 from superalign.critic_result import CriticEvalResult
-from superalign.critic_verdict import differs, ranked, ratio
+from superalign.critic_verdict import ranked, ratio
 from superalign.report import critic_figures as figures
 from superalign.report import render, summary, svg, words
 from superalign.report.finding import headline
 from superalign.report.markup import clean
 from superalign.report.series import PALETTE
+from superalign.verdict import differs
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -16,7 +16,7 @@ from sample import HOSTILE, SCRIPT
 from test_markup import Reader
 
 from superalign.noise_result import LabelNoiseResult
-from superalign.noise_verdict import differs, verdict, written
+from superalign.noise_verdict import verdict, written
 from superalign.report import noise_figures as figures
 from superalign.report import render, summary, svg, words
 from superalign.report.chart import LINE, TALL, lines
@@ -25,6 +25,7 @@ from superalign.report.marks import Axis, Point
 from superalign.report.markup import clean
 from superalign.report.series import PALETTE
 from superalign.result import Interval
+from superalign.verdict import differs
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},

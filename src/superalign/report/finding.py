@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from superalign.critic_result import CriticEvalResult
 from superalign.critic_verdict import ranked
 from superalign.noise_result import LabelNoiseResult
-from superalign.noise_verdict import differs, written
+from superalign.noise_verdict import written
 from superalign.report import words
 from superalign.report.markup import clean
 from superalign.report.results import Shown
 from superalign.result import Interval, ModelFacts, WeakToStrongResult
+from superalign.verdict import differs
 
 NAMED = 4  # methods in a headline
 

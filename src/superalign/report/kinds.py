@@ -17,6 +17,7 @@ VIEWS = {
     "label-noise": ("noise_page", "noise_text"),
     "attack": ("attack_page", "attack_text"),
     "critic-eval": ("critic_page", "critic_text"),
+    "error-lab": ("structure_page", "structure_text"),
     "loop": ("loop_page", "loop_text"),
 }
 """For each study the modules of this folder that hold `render` and `summary`."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from superalign.noise_result import NoiseRow
 from superalign.report import figures, words
 from superalign.report.frame import WHO, Frame, Rows, differences, numbers, share
 from superalign.report.markup import Child, Column, Markup, cut, table, tag
 from superalign.report.overview import beside, refusals
-from superalign.result import Row, WeakToStrongResult
+from superalign.result import Row, ScoredRow, WeakToStrongResult
 
-R = TypeVar("R", bound=Row | NoiseRow)
+R = TypeVar("R", bound=ScoredRow)
 ROWS_SHOWN = 300
 
 

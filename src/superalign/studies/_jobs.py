@@ -60,16 +60,20 @@ class Jobs:
         task: what is learnt.
         shares: how it is divided.
         seeds: how many.
+        alone: the one of the seeds that these jobs are about; None for all.
+        given: items that stand in the place of the task's own.
     """
 
     task: TaskSource
     shares: Shares
     seeds: int
+    alone: int | None = None
+    given: Job | None = None
 
     @cached_property
     def items(self) -> Job:
         """The task's items."""
-        return Job(read_items, self._source, title="read the task")
+        return self.given or Job(read_items, self._source, title="read the task")
 
     @cached_property
     def gold(self) -> Job:
@@ -124,7 +128,7 @@ class Jobs:
             (number, method, seed)
             for number, team in enumerate(teams)
             for method in team.methods
-            for seed in range(self.seeds)
+            for seed in self._numbers
         ]
         lessons = [
             {"objective": method.spec(), "seed": seed, "labels": teams[number].source, "row": seed}
@@ -146,7 +150,11 @@ class Jobs:
 
     def dealt(self, part: str) -> dict[str, Any]:
         """Return the parameters that say which items a job is about, for every seed."""
-        return {"part": part, "seeds": list(range(self.seeds)), "shares": list(self.shares)}
+        return {"part": part, "seeds": self._numbers, "shares": list(self.shares)}
+
+    @property
+    def _numbers(self) -> list[int]:
+        return list(range(self.seeds)) if self.alone is None else [self.alone]
 
     @property
     def _source(self) -> dict[str, Any]:

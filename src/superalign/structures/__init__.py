@@ -1,0 +1,1 @@
+"""The structures of errors, one file each."""
