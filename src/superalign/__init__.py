@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from superalign.attack_result import AttackResult
     from superalign.critic import Critic
     from superalign.critic_result import CriticEvalResult
+    from superalign.deception_result import DeceptionResult
     from superalign.errors import SuperalignError
     from superalign.fit import Fit
     from superalign.label import Labels
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from superalign.store import Store
     from superalign.studies.attack import AttackStudy
     from superalign.studies.critic_eval import CriticEval
+    from superalign.studies.deception import Deception
     from superalign.studies.label_noise import LabelNoise
     from superalign.studies.weak_to_strong import WeakToStrong
     from superalign.study import Study
@@ -38,6 +40,8 @@ __all__ = [
     "Critic",
     "CriticEval",
     "CriticEvalResult",
+    "Deception",
+    "DeceptionResult",
     "Example",
     "Fit",
     "Gold",
@@ -63,6 +67,7 @@ _HOMES = {
     "attack_result": ("AttackResult",),
     "critic": ("Critic",),
     "critic_result": ("CriticEvalResult",),
+    "deception_result": ("DeceptionResult",),
     "errors": ("SuperalignError",),
     "fit": ("Fit",),
     "label": ("Labels",),
@@ -75,6 +80,7 @@ _HOMES = {
     "studies.attack": ("AttackStudy",),
     "studies.weak_to_strong": ("WeakToStrong",),
     "studies.critic_eval": ("CriticEval",),
+    "studies.deception": ("Deception",),
     "studies.label_noise": ("LabelNoise",),
     "study": ("Study",),
     "supervisor": ("Supervisor",),
