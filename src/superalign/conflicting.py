@@ -30,10 +30,8 @@ def both(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         return Artifact(meta=target.to_meta())
     other = _pairs(inputs["conflict"], "conflict")
     fixed = (*(target.fixed_parts or (None,) * len(target.items)), *(CONFLICT for _ in other.items))
-    items = (
-        *target.items,
-        *(replace(item, id=f"{CONFLICT}/{item.id}", group=item.group or item.id) for item in other.items),
-    )
+    named = (replace(item, id=f"{CONFLICT}/{item.id}") for item in other.items)
+    items = (*target.items, *named)
     return Artifact(meta=replace(target, items=items, fixed_parts=fixed).to_meta())
 
 
