@@ -185,7 +185,10 @@ class TestItemsAndLabels:
             for a, b in zip(split(alone, (5, 6, 5), seed), split(whole, (5, 6, 5), seed), strict=True):
                 assert a.tolist() == b.tolist()
             rows = part_of(whole, (5, 6, 5), seed, f"transfer + {CONFLICT}")
-            assert rows.tolist() == [*split(alone, (5, 6, 5), seed).transfer, *range(len(alone.items), len(whole.items))]
+            assert rows.tolist() == [
+                *split(alone, (5, 6, 5), seed).transfer,
+                *range(len(alone.items), len(whole.items)),
+            ]
 
     @pytest.mark.parametrize("wants", ["gold", "longer"])
     def test_as_many_items_of_the_other_aim_are_drawn_and_none_that_is_related_to_a_test_item(
@@ -215,4 +218,3 @@ class TestItemsAndLabels:
             expected = truth[drawn - n] if wants == "gold" else longer(whole, drawn)
             assert said.tolist() == expected.tolist()
             assert np.isnan(found.tensors["probs"][seed, parts.test]).all()
-
