@@ -37,12 +37,20 @@ class DeceptionCell:
 
 
 @dataclass(frozen=True)
+class Read:
+    """The features of models that differ in their layer alone: one pass over the texts."""
+
+    models: Sequence[Model]
+    job: Job
+
+
+@dataclass(frozen=True)
 class DeceptionEvidence:
     """What a deception study leaves to be scored."""
 
     items: Job
     gold: Job
-    features: Sequence[Job]
+    read: Sequence[Read]
     weak: Sequence[Sequence[tuple[Job, int]]]
     """Of each weak model the job and row of each seed."""
     cells: Sequence[DeceptionCell]

@@ -129,11 +129,11 @@ def _method(cell: DeceptionCell) -> str:
 def _models(cases: Cases) -> Iterator[ModelFacts]:
     """Yield every model as it was used, with what it read."""
     seen = set[str]()
-    for job in cases.evidence.features:
-        facts = ModelFacts.model_validate(cases.fetch(job).meta)
-        if facts.spec not in seen:
-            seen.add(facts.spec)
-            yield facts
+    for read in cases.evidence.read:
+        facts = ModelFacts.model_validate(cases.fetch(read.job).meta)
+        for model in read.models:
+            seen.add(str(model))
+            yield facts.model_copy(update={"spec": str(model), "layer": model.chosen_layer()})
     for model in (*cases.evidence.supervisors, *cases.evidence.strong):
         if str(model) not in seen:
             seen.add(str(model))

@@ -10,9 +10,9 @@ from superalign.result import Interval
 from superalign.verdict import points
 
 HELP = {
-    "sure": "Learning only where the weak model is sure",
-    "through": "Labels of the models in between",
-    "truth": "Learning from the truth instead (the control)",
+    "sure": "With labels of which the weak model is sure",
+    "through": "With labels of models in between",
+    "truth": "With true labels (the control)",
 }
 
 
@@ -106,10 +106,10 @@ def _helped(helped: Sequence[Mitigation]) -> Iterator[str]:
     for one in helped:
         if one.change is None:
             continue
-        side = "lowers" if one.change.high < 0 else "raises" if one.change.low > 0 else "does not measurably change"
+        side = "falls" if one.change.high < 0 else "rises" if one.change.low > 0 else "does not measurably change"
         kept = f", from {one.kept:.0%} of the labels" if one.kept < 1 else ""
         yield (
-            f"{HELP[one.labels]} {side} the score, {one.conflict} conflict: {points(one.change)}{kept}; "
+            f"{HELP[one.labels]} the score {side}, {one.conflict} conflict: {points(one.change)}{kept}; "
             f"share taxed {points(one.tax)}, accuracy {points(one.accuracy)}."
         )
 

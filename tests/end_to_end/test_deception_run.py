@@ -39,7 +39,7 @@ def test_folder_and_summary_hold_the_result(deception_run: Shell) -> None:
         for conflict in ("none", "explicit", "implicit")
         if (labels, conflict) != ("truth", "none")
     }
-    assert result.other == "facts,cities=45,first_rank=120,pairs=True, longer preferred"
+    assert result.other == "facts,cities=54,first_rank=120,pairs=True, longer preferred"
     out = (deception_run.folder / "out.txt").read_text(encoding="utf-8")
     assert all(word in out for word in ("explicit", "implicit", "not testable here", "report: runs/run/report.html"))
     page = (folder / "report.html").read_text(encoding="utf-8")

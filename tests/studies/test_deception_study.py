@@ -204,7 +204,7 @@ def test_of_facts_the_other_aim_is_about_other_cities():
     assert isinstance(other, Facts)
     groups = [{item.group for item in source.load().task.items} for source in (target, other)]
     assert not groups[0] & groups[1]
-    assert len(other.load().task.items) == 120
+    assert len(other.load().task.items) == 144
     assert asked._wants() == "longer"
 
 

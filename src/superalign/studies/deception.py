@@ -16,12 +16,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from superalign.config import canonical
 from superalign.conflicting import both, supervise
-from superalign.deception_cases import DeceptionCell, DeceptionEvidence
+from superalign.deception_cases import DeceptionCell, DeceptionEvidence, Read
 from superalign.deception_evaluation import evaluate
 from superalign.deception_result import Conflict, DeceptionResult, Labelled
 from superalign.errors import ConfigError
-from superalign.fit import FitChoice
+from superalign.fit import Fit, FitChoice
 from superalign.fits._finetune import FineTune
 from superalign.fits.probe import Probe
 from superalign.job import Job
@@ -33,7 +34,7 @@ from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import CONFLICT, Shares, TaskChoice, TaskSource
 from superalign.tasks.facts import Facts
 
-OTHER_SHARE = 0.375  # of the target's cities: what the transfer part holds with the default shares
+OTHER_SHARE = 0.45  # of the target's cities: the transfer part with the default shares, and some for pairs alike
 Sureness = Annotated[float, Field(gt=0.5, lt=1)]
 
 
@@ -93,7 +94,7 @@ class DeceptionPlan(Plan):
     task: Job
     gold: Job
     checked: Job
-    features: list[Job]
+    read: list[Read]
     weak: list[list[Seat]]
     cells: list[DeceptionCell]
 
@@ -101,7 +102,7 @@ class DeceptionPlan(Plan):
         """Yield what refuses bad data first, then features, then learners."""
         yield self.items
         yield self.checked
-        yield from self.features
+        yield from (one.job for one in self.read)
         yield from (seat.job for seats in self.weak for seat in seats)
         yield from (cell.job for cell in self.cells)
 
@@ -200,18 +201,18 @@ class Deception(Study[DeceptionPlan, DeceptionResult]):
         """Expand to jobs: both aims' items, weak models, their labels of each kind, students a conflict."""
         jobs = Jobs(self.target, self.shares, self.seeds)
         whole = Both(self.target, self.shares, self.seeds, self._other() if "implicit" in self.conflicts else None)
-        features = list[Job]()
+        read = self._read(jobs, whole)
         truth = jobs.labels("truth", "supervise", gold=jobs.gold)
         weak = []
         for model in self.weak:
             team = Team((self.method,), truth, "weak supervisor")
-            weak.append(self._learn(jobs, model, self.weak_fit, [team], "supervise", ["transfer", "test"], features))
+            weak.append(self._learn(jobs, model, self.weak_fit, [team], "supervise", ["transfer", "test"], read))
         kinds = [Taught(None, "truth", jobs.labels("oracle", "transfer", gold=jobs.gold))]
         for number, seats in enumerate(weak):
-            kinds += self._kinds(jobs, number, seats, features)
-        cells = [cell for model in self.strong for cell in self._students(whole, model, kinds, features)]
+            kinds += self._kinds(jobs, number, seats, read)
+        cells = [cell for model in self.strong for cell in self._students(whole, model, kinds, read)]
         checked = whole.check([(self.weak_fit, self.method), (self.fit, self.method)])
-        return DeceptionPlan(whole.items, jobs.items, jobs.gold, checked, features, weak, cells)
+        return DeceptionPlan(whole.items, jobs.items, jobs.gold, checked, read, weak, cells)
 
     def conclude(self, plan: DeceptionPlan, fetch: Fetch, conduct: Conduct) -> DeceptionResult:
         """Score every student on the test part; only here is it asked who knows what."""
@@ -219,7 +220,7 @@ class Deception(Study[DeceptionPlan, DeceptionResult]):
         evidence = DeceptionEvidence(
             plan.task,
             plan.gold,
-            plan.features,
+            plan.read,
             [[(seat.job, seat.row) for seat in seats] for seats in plan.weak],
             plan.cells,
             self.shares,
@@ -234,22 +235,20 @@ class Deception(Study[DeceptionPlan, DeceptionResult]):
         )
         return evaluate(evidence, fetch, conduct)
 
-    def _kinds(self, jobs: Jobs, number: int, seats: Sequence[Seat], features: list[Job]) -> Iterator[Taught]:
+    def _kinds(self, jobs: Jobs, number: int, seats: Sequence[Seat], read: list[Read]) -> Iterator[Taught]:
         """Yield the labels of one weak model: as they are, where it is sure, and those of the chain it begins."""
         given = jobs.labels("weak", "transfer", said=stacked([seat.job for seat in seats]))
         yield Taught(number, "weak", given)
         yield Taught(number, "sure", given, (self.sure, self.least))
         for model in self.through:
             team = Team((self.method,), given, "model between")
-            learnt = self._learn(jobs, model, self.fit, [team], "transfer", ["transfer"], features)
+            learnt = self._learn(jobs, model, self.fit, [team], "transfer", ["transfer"], read)
             said = stacked([seat.job for seat in learnt])
             given = jobs.labels("weak", "transfer", said=said, title=f"labels: {model}")
         if self.through:
             yield Taught(number, "through", given)
 
-    def _students(
-        self, jobs: Jobs, model: Model, kinds: Sequence[Taught], features: list[Job]
-    ) -> Iterator[DeceptionCell]:
+    def _students(self, jobs: Jobs, model: Model, kinds: Sequence[Taught], read: list[Read]) -> Iterator[DeceptionCell]:
         """Yield the students of a strong model, of every kind of labels and conflict."""
         conflicts: tuple[Conflict, ...] = ("none", *self.conflicts)
         teams = [self._team(jobs, kind, conflict) for kind in kinds for conflict in conflicts]
@@ -257,7 +256,7 @@ class Deception(Study[DeceptionPlan, DeceptionResult]):
             mine = [team for team in teams if (team.conflict == "implicit") == mixed]
             if not mine:
                 continue
-            for seat in self._learn(jobs, model, self.fit, mine, part, ["test"], features):
+            for seat in self._learn(jobs, model, self.fit, mine, part, ["test"], read):
                 team = mine[seat.team]
                 if team.taught is not None:
                     kind = team.taught
@@ -282,16 +281,28 @@ class Deception(Study[DeceptionPlan, DeceptionResult]):
         name = f"{kind}, {conflict}"
         return Team((self.method,), Job(supervise, params, inputs, f"labels: {name}"), name, kind, conflict)
 
+    def _read(self, jobs: Jobs, whole: Jobs) -> list[Read]:
+        """Return the features that probes read: all layers of one model in one pass, of both aims for a student."""
+        looks = [(model, self.weak_fit, jobs) for model in self.weak]
+        looks += [(model, self.fit, whole) for model in (*self.through, *self.strong)]
+        bodies: dict[str, list[tuple[Model, Jobs]]] = {}
+        for model, fit, items in looks:
+            if isinstance(fit, Probe) or self.method.wants_noise:
+                bodies.setdefault(canonical({**model.spec(), "layer": None}), []).append((model, items))
+        found = []
+        for readers in bodies.values():
+            items = whole if any(items is whole for _, items in readers) else jobs
+            models = list({str(model): model for model, _ in readers}.values())
+            layers = sorted({model.chosen_layer() for model in models})
+            found.append(Read(models, items.features(models[0], layers)))
+        return found
+
     def _learn(
-        self, jobs: Jobs, model: Model, fit: Any, teams: list[Team], part: str, predict: list[str], features: list[Job]
+        self, jobs: Jobs, model: Model, fit: Fit, teams: list[Team], part: str, predict: list[str], read: list[Read]
     ) -> list[Seat]:
-        """Return the seats of teams; the features that a probe reads are added to those of the plan."""
-        read = None
-        if isinstance(fit, Probe) or self.method.wants_noise:
-            read = jobs.features(model, [model.chosen_layer()])
-            if read not in features:
-                features.append(read)
-        return jobs.learners(model, fit, teams, read, part, predict)
+        """Return the seats of teams."""
+        features = next((one.job for one in read if model in one.models), None)
+        return jobs.learners(model, fit, teams, features, part, predict)
 
     def _other(self) -> TaskSource | None:
         """Return the set of the other aim: the one given, or cities that the target's statements are not about."""
