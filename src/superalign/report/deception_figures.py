@@ -10,7 +10,7 @@ from superalign.report import words
 from superalign.report.chart import curves, lines
 from superalign.report.marks import Axis, Point, Spec
 from superalign.report.markup import cut
-from superalign.report.series import CEILING, CONTROL, INK, STUDENTS, WEAK, Colour
+from superalign.report.series import CEILING, CONTROL, INK, STUDENTS, WEAK, Colour, unique
 from superalign.result import Interval
 
 COLOURS: tuple[Colour, ...] = (*STUDENTS, WEAK, INK, CONTROL, CEILING)
@@ -24,18 +24,20 @@ def pair(one: Deceived, limit: int = 80) -> str:
 
 
 def short(model: str) -> str:
-    """Return a model's name without its scheme."""
-    return model.removeprefix("embedded:")
+    """Return a model's name without its scheme, its layer behind it."""
+    return model.removeprefix("embedded:").replace(",layer=", " L")
 
 
 def threshold_curve(result: DeceptionResult, conflict: Conflict) -> Spec:
     """The score at each threshold, a line a pair of models, of weak labels and one conflict."""
-    points, shown = [], plain(result, conflict)[:SHOWN]
+    points, shown, taken = list[Point](), plain(result, conflict)[:SHOWN], set[str]()
     for place, one in enumerate(shown):
+        name = unique(pair(one, 30), taken)
+        taken.add(name)
         for at in one.curve:
             if at.score is not None:
                 tip = f"{pair(one)}, T = {at.threshold:g}: {words.percent(at.score.value)} {words.percents(at.score)}"
-                points.append(_point(100 * at.threshold, at.score, pair(one, 26), place, tip))
+                points.append(_point(100 * at.threshold, at.score, name, place, tip))
     if not points:
         return {"layer": []}
     places = tuple(sorted({point.x for point in points}))

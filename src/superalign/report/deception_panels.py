@@ -60,6 +60,7 @@ def curve(frame: DeceptionFrame, conflict: Conflict) -> Markup:
     columns = [PAIR, *numbers("Threshold", "Score", "95% interval", "By chance", "Hidden", "Tax")]
     title = f"Score by threshold, {conflict} conflict"
     what = "The same tax at every threshold; what counts as known changes. Each line is a pair of models."
+    what += f" Of {len(mine)} pairs the first {figures.SHOWN} are drawn." if len(mine) > figures.SHOWN else ""
     counts = f"n = {words.count(mine[0].n)}, {words.plural(mine[0].seeds, 'seed')}."
     spec = figures.threshold_curve(frame.result, conflict)
     return frame.panel(f"curve-{conflict}", title, what, spec, counts, table(columns, rows, title), wide=True)

@@ -115,9 +115,9 @@ class Deception(Study[DeceptionPlan, DeceptionResult]):
     example: ClassVar[str] = "superalign run deception --target facts,pairs=true,cities=800 --seeds 3"
 
     weak: Annotated[tuple[LayeredModelChoice, ...], Field(min_length=1), Distinct] = default(
-        ("embedded:wordllama", "embedded:minilm")
+        ("embedded:minilm,layer=3", "embedded:minilm,layer=4", "embedded:minilm")
     )
-    """The supervisors: each is trained on true labels of the supervise part."""
+    """The supervisors: each is trained on true labels of the supervise part; layers of one model count as sizes."""
     strong: Annotated[tuple[LayeredModelChoice, ...], Field(min_length=1), Distinct] = default(
         ("embedded:smollm2,layer=6", "embedded:smollm2,layer=12", "embedded:smollm2,layer=18")
     )
