@@ -54,11 +54,11 @@ def gap(result: DeceptionResult, conflict: Conflict) -> Spec:
         at = 100 * gaps[one.weak, one.strong].value
         if one.score is not None:
             tip = f"{pair(one)}, gap {at:.1f} points: {words.percent(one.score.value)} {words.percents(one.score)}"
-            points.append(_point(at, one.score, "score", 0, tip))
+            points.append(_point(at, one.score, f"score of {pair(one)}", 0, tip))
         if one.open_base is not None:
             bare = Interval(value=one.open_base, low=one.open_base, high=one.open_base)
             tip = f"{pair(one)}: {words.percent(one.open_base)} by chance"
-            points.append(_point(at, bare, "by chance", 4, tip))
+            points.append(_point(at, bare, f"chance of {pair(one)}", 4, tip))
     if not points:
         return {"layer": []}
     points.sort(key=lambda point: (point.series, point.x))

@@ -81,7 +81,7 @@ def gap(frame: DeceptionFrame, conflict: Conflict) -> Markup:
     title = f"Score by gap, {conflict} conflict"
     trends = [one for one in result.trends if (one.on, one.conflict) == ("gap", conflict)]
     said = [f"{one.of.replace('_', ' ')}: rho {rho(one.rho)}" for one in trends if one.rho]
-    what = "Blue: the score with its interval; orange: what chance would give. " + (
+    what = "Blue: the score; orange: what chance would give; intervals are in the table. " + (
         f"Spearman over pairs of models, groups and seeds: {'; '.join(said)}." if said else "Too few pairs for a trend."
     )
     n = f"{words.plural(len(result.pairs), 'pair')} of models."
