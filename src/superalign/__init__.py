@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from superalign.attack_result import AttackResult
     from superalign.critic import Critic
     from superalign.critic_result import CriticEvalResult
+    from superalign.deception_result import DeceptionResult
     from superalign.errors import SuperalignError
     from superalign.fit import Fit
     from superalign.label import Labels
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from superalign.structure_result import ErrorLabResult
     from superalign.studies.attack import AttackStudy
     from superalign.studies.critic_eval import CriticEval
+    from superalign.studies.deception import Deception
     from superalign.studies.error_lab import ErrorLab
     from superalign.studies.label_noise import LabelNoise
     from superalign.studies.weak_to_strong import WeakToStrong
@@ -40,6 +42,8 @@ __all__ = [
     "Critic",
     "CriticEval",
     "CriticEvalResult",
+    "Deception",
+    "DeceptionResult",
     "ErrorLab",
     "ErrorLabResult",
     "Example",
@@ -67,6 +71,7 @@ _HOMES = {
     "attack_result": ("AttackResult",),
     "critic": ("Critic",),
     "critic_result": ("CriticEvalResult",),
+    "deception_result": ("DeceptionResult",),
     "errors": ("SuperalignError",),
     "fit": ("Fit",),
     "label": ("Labels",),
@@ -81,6 +86,7 @@ _HOMES = {
     "studies.weak_to_strong": ("WeakToStrong",),
     "studies.critic_eval": ("CriticEval",),
     "studies.error_lab": ("ErrorLab",),
+    "studies.deception": ("Deception",),
     "studies.label_noise": ("LabelNoise",),
     "study": ("Study",),
     "supervisor": ("Supervisor",),

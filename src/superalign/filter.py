@@ -95,7 +95,7 @@ class Filter(Component, ABC):
         if not weight.any():
             raise DataError(f"filter '{self}' drops all {len(given)} items", fix="take a milder one")
         probs = np.where(evidence.present[:, None], probs, given.probs)
-        return Labels(np.asarray(probs, dtype=np.float32), weight, f"{given.by} | {self}", given.rewards)
+        return Labels(np.asarray(probs, dtype=np.float32), weight, f"{given.by} | {self}", given.rewards, given.against)
 
     @abstractmethod
     def apply(self, evidence: Evidence) -> tuple[FloatArray, BoolArray]:

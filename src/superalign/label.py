@@ -22,12 +22,15 @@ class Labels:
         weight: float32 [n], not negative.
         by: who gave them, for the record.
         rewards: float32 [n, s], what each of an item's s responses is worth to who gave the labels, in nats; or None.
+        against: float32 [n, 2], not negative: what another aim pays for each class, where one is in conflict with
+            these labels (`conflict.pull`); or None.
     """
 
     probs: FloatArray
     weight: FloatArray
     by: str
     rewards: FloatArray | None = None
+    against: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.probs.ndim != 2 or self.weight.shape != self.probs.shape[:1]:
@@ -38,6 +41,8 @@ class Labels:
             raise DataError(f"labels by {self.by} are not probabilities: rows must sum to 1")
         if (self.weight < 0).any():
             raise DataError(f"labels by {self.by} hold a negative weight")
+        if self.against is not None and not (self.against.shape == (len(self), 2) and (self.against >= 0).all()):
+            raise DataError(f"labels by {self.by}: another aim pays for two classes, and nothing below 0")
         if self.rewards is None:
             return
         if self.rewards.ndim != 2 or len(self.rewards) != len(self.probs):

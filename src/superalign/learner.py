@@ -14,6 +14,7 @@ from pydantic import Field
 from superalign.batching import epoch_batches
 from superalign.checkpoint import Checkpoints, State, gathered
 from superalign.config import Config
+from superalign.conflict import pull
 from superalign.distributed import Processes
 from superalign.errors import DataError, JobError
 from superalign.fit import Report
@@ -168,6 +169,8 @@ class Learner:
             if not apart:
                 context = self._known(logits.detach(), labels, each)
             losses = self.objective(logits, labels, progress=progress, context=context)
+            if targets.against is not None:
+                losses = losses + pull(logits, targets.against[piece].expand_as(logits))
             loss = (losses * each).sum() / weight * counts
             torch.autograd.backward(loss)
             total += loss.detach()
@@ -236,13 +239,15 @@ class Targets(NamedTuple):
 
     probs: Tensor
     weight: Tensor
+    against: Tensor | None = None
 
     @classmethod
     def on(cls, device: torch.device, labels: Labels) -> Targets:
         """Copy labels to the device."""
         import torch
 
-        return cls(torch.from_numpy(labels.probs).to(device), torch.from_numpy(labels.weight).to(device))
+        probs, weight = (torch.from_numpy(one).to(device) for one in (labels.probs, labels.weight))
+        return cls(probs, weight, None if labels.against is None else torch.from_numpy(labels.against).to(device))
 
 
 class Trace:

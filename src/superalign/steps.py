@@ -25,7 +25,7 @@ from superalign.objective import Objective, objectives
 from superalign.result import ModelFacts
 from superalign.store import Artifact
 from superalign.supervisor import GroundTruth, OracleSupervisor, ShuffledSupervisor, WeakSupervisor
-from superalign.task import PARTS, Gold, Loaded, Task, split, tasks
+from superalign.task import CONFLICT, PARTS, Gold, Loaded, Task, split, tasks
 
 FloatArray = npt.NDArray[np.float32]
 Params = Mapping[str, Any]
@@ -182,19 +182,23 @@ def labels_of(given: Artifact, row: int, items: npt.NDArray[np.int64]) -> Labels
     """Return the labels that a job gave to some items for one of its seeds."""
     probs = given.tensors["probs"][row][items]
     weight = given.tensors["weight"][row][items] if "weight" in given.tensors else np.ones(len(items), np.float32)
-    rewards = given.tensors["rewards"][row][items] if "rewards" in given.tensors else None
-    return Labels(probs, weight, given.meta["by"], rewards)
+    rewards, against = (given.tensors[x][row][items] if x in given.tensors else None for x in ("rewards", "against"))
+    return Labels(probs, weight, given.meta["by"], rewards, against)
 
 
 def part_of(task: Task, shares: Sequence[int], seed: int, name: str) -> npt.NDArray[np.int64]:
     """Return the item indices of a part (`transfer`), or of a slice of it (`transfer 2/3`, the second of three).
 
-    Slices are dealt by group: no related items are in two of them.
+    Slices are dealt by group: no related items are in two of them. Items of another aim, whose fixed part is
+    `conflict`, are in none of the three parts; `transfer + conflict` is that part and them.
 
     Raises:
         DataError: there are none, or too few for that many slices.
     """
     rows = split(task, (shares[0], shares[1], shares[2]), seed)[PARTS.index(whole(name))]
+    if name.endswith(f" + {CONFLICT}"):
+        aside = [place for place, part in enumerate(task.fixed_parts) if part == CONFLICT]
+        return np.sort(np.concatenate([rows, np.array(aside, dtype=np.int64)]))
     if not len(rows):
         raise DataError(f"no item is left for the {name} part", fix="give the task more rows, or other shares")
     number, _, of = name.removeprefix(whole(name)).partition("/")

@@ -23,6 +23,8 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Tag = str | float | int
 PARTS = ("supervise", "transfer", "test")
+CONFLICT = "conflict"
+"""The fixed part of items of another aim, beside the task's own three."""
 
 
 class Text(NamedTuple):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from superalign.bank import item_features
+from superalign.conflict import pull
 from superalign.errors import ConfigError, DataError
 from superalign.fit import Fit, Learned, Lesson, Report, fits
 from superalign.model import Model
@@ -231,7 +232,9 @@ def _solve_shared(
     objectives = _by_objective([seat.objective for seat in seats])
     drawn = torch.tensor([seat.rng is not None for seat in seats])  # their largest weights would slow the others down
     heaviest = torch.where(drawn, (weight * drawn[:, None]).max(), (weight * ~drawn[:, None]).max())  # [m]
-    bounds = torch.tensor([bound * seat.objective.curvature for seat in seats])  # [m]
+    against = _against([trials[seat.trial] for seat in seats])  # [m, n, 2] or None
+    paid = torch.zeros(len(seats)) if against is None else against.sum(-1).amax(1)  # [m]: cross-entropy, too
+    bounds = torch.tensor([bound * seat.objective.curvature for seat in seats]) + bound * paid  # [m]
     axes, turned = _axes(z)  # [d, r], [n, r]
     strengths = torch.tensor([seat.strength for seat in seats])  # [m]
     steps = (bounds * heaviest) * turned.square().sum(0)[:, None] + strengths  # [r, m]: bound z'z + l2 is diagonal here
@@ -250,6 +253,8 @@ def _solve_shared(
             said, given, share = (_peers_apart(all_of[which], objective) for all_of in (logits, labels, weight))
             context = objective.batch_context(said.detach(), given, share)
             losses.append((share * objective(said, given, progress=number / probe.steps, context=context)).sum())
+        if against is not None:
+            losses.append((weight * pull(logits, against)).sum())
         (gradient,) = torch.autograd.grad(torch.stack(losses).sum(), scores)
         pulled = (turned.T @ gradient.transpose(0, 1).flatten(1)).view_as(w)
         w -= (pulled + strengths[:, None] * w) / steps[..., None]
@@ -257,6 +262,19 @@ def _solve_shared(
             b = b - gradient.sum(1) / bounds[:, None]
     w = (axes @ w.flatten(1)).view(-1, len(seats), columns)
     return _heads(w.transpose(0, 1), b, mean, scale, trials)
+
+
+def _against(trials: list[tuple[Lesson, IntArray, float]]) -> Tensor | None:
+    """Return what another aim pays each learner for each class of its items, [m, n, 2]; None where none is paid."""
+    import torch
+
+    if all(lesson.labels.against is None for lesson, _, _ in trials):
+        return None
+    each = [
+        np.zeros((len(rows), 2), np.float32) if (paid := lesson.labels.against) is None else paid[rows]
+        for lesson, rows, _ in trials
+    ]
+    return torch.from_numpy(np.stack(each))
 
 
 def _peers_apart(values: Tensor, objective: Objective) -> Tensor:

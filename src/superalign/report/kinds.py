@@ -19,6 +19,7 @@ VIEWS = {
     "critic-eval": ("critic_page", "critic_text"),
     "error-lab": ("structure_page", "structure_text"),
     "loop": ("loop_page", "loop_text"),
+    "deception": ("deception_page", "deception_text"),
 }
 """For each study the modules of this folder that hold `render` and `summary`."""
 
