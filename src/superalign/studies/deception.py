@@ -10,8 +10,7 @@ the weak model is sure, and labels of models in between, are what may help.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -36,21 +35,6 @@ from superalign.tasks.facts import Facts
 
 OTHER_SHARE = 0.45  # of the target's cities: the transfer part with the default shares, and some for pairs alike
 Sureness = Annotated[float, Field(gt=0.5, lt=1)]
-
-
-@dataclass(frozen=True)
-class Both(Jobs):
-    """The jobs of students who read the items of two aims."""
-
-    other: TaskSource | None = None
-
-    @cached_property
-    def items(self) -> Job:
-        """The items of both aims."""
-        inputs = {"target": Jobs(self.task, self.shares, self.seeds).items}
-        if self.other is not None:
-            inputs["conflict"] = Jobs(self.other, self.shares, self.seeds).items
-        return Job(both, {}, inputs, "put both aims together")
 
 
 @dataclass(frozen=True)
@@ -200,7 +184,7 @@ class Deception(Study[DeceptionPlan, DeceptionResult]):
     def plan(self) -> DeceptionPlan:
         """Expand to jobs: both aims' items, weak models, their labels of each kind, students a conflict."""
         jobs = Jobs(self.target, self.shares, self.seeds)
-        whole = Both(self.target, self.shares, self.seeds, self._other() if "implicit" in self.conflicts else None)
+        whole = replace(jobs, given=self._both(jobs))
         read = self._read(jobs, whole)
         truth = jobs.labels("truth", "supervise", gold=jobs.gold)
         weak = []
@@ -280,6 +264,13 @@ class Deception(Study[DeceptionPlan, DeceptionResult]):
             inputs["other"] = Jobs(other, self.shares, self.seeds).gold
         name = f"{kind}, {conflict}"
         return Team((self.method,), Job(supervise, params, inputs, f"labels: {name}"), name, kind, conflict)
+
+    def _both(self, jobs: Jobs) -> Job:
+        """Return the items of both aims, which students read."""
+        inputs = {"target": jobs.items}
+        if "implicit" in self.conflicts and (other := self._other()):
+            inputs["conflict"] = replace(jobs, task=other).items
+        return Job(both, {}, inputs, "put both aims together")
 
     def _read(self, jobs: Jobs, whole: Jobs) -> list[Read]:
         """Return the features that probes read: all layers of one model in one pass, of both aims for a student."""
