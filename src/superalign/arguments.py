@@ -111,6 +111,15 @@ def add_export(export: Parser) -> None:
     )
 
 
+def add_merge(merge: Parser) -> None:
+    """Give `superalign merge` its arguments."""
+    merge.add_argument("config", metavar="CONFIG.yaml", help="what to merge, and how (docs/merging.md)")
+    merge.add_argument("out", metavar="OUT", help="folder to write")
+    merge.add_argument("--threads", type=int, metavar="N", help="tensors at a time (default: all usable cores)")
+    merge.add_argument("--dry-run", action="store_true", help="open and compare the models, and say what would be done")
+    merge.add_argument("--quiet", action="store_true", help="no progress")
+
+
 def add_audit(audit: Parser) -> None:
     """Give `superalign audit-labels` its arguments."""
     audit.add_argument("data", metavar="DATA", help="a file (csv, jsonl, parquet), or a task such as hf:ID,split=train")

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from superalign.arguments import Parser, add_audit, add_export, add_judge, study_settings
+from superalign.arguments import Parser, add_audit, add_export, add_judge, add_merge, study_settings
 from superalign.errors import ConfigError, StoreError, SuperalignError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ LISTS = (
     "ensembles",
     "attacks",
     "critics",
+    "merge-methods",
     "executors",
     "sinks",
     "runs",
@@ -127,6 +128,9 @@ def parser() -> Parser:
             "superalign export runs/NAME adapter --method naive",
         )
     )
+    add_merge(
+        command("merge", _merge, "merge models, or adapters, into one", "superalign merge merge.yaml merged --dry-run")
+    )
     add_audit(
         command(
             "audit-labels",
@@ -177,8 +181,9 @@ def _version_or_help(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from superalign.runs import build_study, read_config, run, study_type
+    from superalign.runs import build_study, run, study_type
     from superalign.study import studies
+    from superalign.yaml_file import read_config
 
     if options.what in (None, "-h", "--help"):
         print("usage: superalign run STUDY|CONFIG.yaml [settings]\n\nstudies:")
@@ -282,6 +287,21 @@ def _export(options: argparse.Namespace) -> int:
     names = ("role", "method", "arm", "seed", "rate", "format")
     which = {name: getattr(options, name) for name in names}
     print(printable(export(options.run, options.out, options.what, **which)))
+    return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from functools import partial
+
+    from superalign.display import printable, watch
+    from superalign.merging import describe, merge
+
+    if options.dry_run:
+        print("\n".join(printable(line) for line in describe(options.config)))
+        return 0
+    with watch(quiet=options.quiet) as view:
+        report = partial(_told_to(view), "tensors")
+        print(printable(merge(options.config, options.out, threads=options.threads, report=report)))
     return 0
 
 
