@@ -186,6 +186,7 @@ class Pool:
 
     def __init__(self, threads: int, memory: float) -> None:
         self.threads, self.budget = threads, memory * GB
+        np.empty(16 << 20, dtype=np.uint8)  # freed at once: glibc then keeps freed memory of up to twice that at hand
         self._executor = ThreadPoolExecutor(threads)
 
     def __enter__(self) -> Pool:

@@ -19,6 +19,7 @@ from superalign.models import _adapter
 from superalign.models._folder import CONFIG, INDEX, read_header, read_json, weight_files
 
 Raw = npt.NDArray[np.uint8]
+AROUND = 1 << 20  # bytes
 OUTPUTS = {
     "lm_head.weight": ("model.embed_tokens.weight", "transformer.wte.weight"),
     "embed_out.weight": ("gpt_neox.embed_in.weight",),
@@ -101,7 +102,8 @@ class Tensors:
     def release(self, name: str, begin: int, end: int) -> None:
         """Let go of the memory that bytes of a tensor take; the file stays mapped."""
         entry = self.entries[name]
-        first = (entry.begin + begin) // mmap.PAGESIZE * mmap.PAGESIZE
+        # A fault maps what is around it as well: also what was let go of before.
+        first = max(0, entry.begin + begin - AROUND) // mmap.PAGESIZE * mmap.PAGESIZE
         if hasattr(mmap, "MADV_DONTNEED") and end > begin:
             self._map(entry.file).madvise(mmap.MADV_DONTNEED, first, entry.begin + end - first)
 

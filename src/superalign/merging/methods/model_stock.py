@@ -28,8 +28,12 @@ class ModelStock(Elementwise):
         """Return the share of the mean, of the whole tensor; None when every row has its own."""
         if self.filter_wise:
             return None
-        products = sum((_products(stack.deltas(rows)) for rows in stack.blocks()), np.zeros(()))
-        return _share(products.sum(axis=0))
+        count = len(stack)
+        products = np.zeros((count, count))
+        for rows in stack.blocks():
+            flat = np.stack([delta.reshape(-1) for delta in stack.deltas(rows)]).astype(np.float64)
+            products += flat @ flat.T
+        return _share(products)
 
     def combine(self, stack: Stack, deltas: list[Float], rows: slice, seen: Any) -> Float:
         """Return the share of the mean."""

@@ -72,7 +72,7 @@ class ReweightedTsv(Tsv):
         size = min(stack.shape)
         if not total:
             return super().ranks(stack, deltas)
-        return [max(1, int(size * count / total * (1 + 1e-12))) if count else 0 for count in filled]
+        return [max(1, size * count // total) if count else 0 for count in filled]
 
     def shares(self, deltas: Sequence[Float | LowRank]) -> list[float]:
         """Return the weights by outliers, whose mean is one; all one where an expert has no outliers."""
