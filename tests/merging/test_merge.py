@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def config(folders, method="task-arithmetic", **more):
 
 
 def test_task_arithmetic_end_to_end(folders, tmp_path):
-    out = merge(config(folders, parameters={"lambda": 0.8}), tmp_path / "out")
+    out = merge(config(folders, parameters={"lambda": 0.8}, hashes="sha256"), tmp_path / "out")
     found = tensors_of(out)
     for name, base in weights(0).items():
         wanted = formula.task_arithmetic(base, [weights(i)[name] for i in (1, 2, 3)], [0.5] * 3, 0.8)
@@ -47,11 +48,16 @@ def test_task_arithmetic_end_to_end(folders, tmp_path):
     assert json.loads((out / "config.json").read_text()) == CONFIG
     assert json.loads((out / "tokenizer.json").read_text())["model"]["vocab"] == VOCABULARY
     manifest = json.loads((out / "superalign.json").read_text())
-    for file, digest in manifest["read"].items():
+    for file, digest in manifest["read_sha256"].items():
         with open(file, "rb") as stream:
             assert hashlib.file_digest(stream, "sha256").hexdigest() == digest
     assert manifest["method"]["name"] == "task-arithmetic"
-    assert {str(folders[1] / f"model-0000{i}-of-00002.safetensors") for i in (1, 2)} <= manifest["read"].keys()
+    assert {str(folders[1] / f"model-0000{i}-of-00002.safetensors") for i in (1, 2)} <= manifest["read_sha256"].keys()
+    for name, files in manifest["read_crc32"].items():
+        assert len(files) == 4
+        for file, crc in files.items():
+            assert zlib.crc32(load_file(file)[name].tobytes()) == crc
+        assert zlib.crc32(load_file(out / "model.safetensors")[name].tobytes()) == manifest["written_crc32"][name]
     assert not leftovers(tmp_path)
 
 
@@ -228,6 +234,8 @@ MISTAKES = {
     "models": ({"models": 3}, "'models' is a list"),
     "key of a model": ({"models": [{"model": "x", "wieght": 1}]}, "unknown setting 'wieght'"),
     "parameter of a model": ({"models": [{"model": "x", "parameters": {"across": "model"}}]}, "of one model in ties"),
+    "weights": ({"merge_method": "linear", "parameters": {"weight": 0}, "models": None}, "sum to zero"),
+    "weight": ({"parameters": {"weight": "many"}, "models": None}, "a weight must be a number"),
     "union": ({"tokenizer_source": "union"}, "union"),
     "folder": ({"models": ["./nowhere"]}, "there is no folder './nowhere'"),
     "adapter": ({"output": "adapter"}, "needs adapters"),
@@ -237,6 +245,8 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_named(folders, tmp_path, mistake):
     change, said = MISTAKES[mistake]
+    if "models" in change and change["models"] is None:
+        change = {**change, "models": [str(folder) for folder in folders[1:]]}
     with pytest.raises(SuperalignError) as caught:
         merge({**config(folders, "ties"), **change}, tmp_path / "out")
     assert said in str(caught.value)
@@ -381,12 +391,12 @@ import os, signal, sys
 from superalign.merging.writing import Draft
 left = int(sys.argv[1])
 finish = Draft.finish
-def finish_or_die(self, name, crc):
+def finish_or_die(self, name, crc, read):
     global left
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
-    finish(self, name, crc)
+    finish(self, name, crc, read)
 Draft.finish = finish_or_die
 from superalign.merging import merge
 merge(sys.argv[2], sys.argv[3], threads=2)

@@ -14,11 +14,13 @@ import numpy as np
 
 from superalign.errors import ConfigError, ModelError
 from superalign.merging.adapters import write_adapter
-from superalign.merging.config import GB, MergeConfig, read
+from superalign.merging.config import GB, MergeConfig
+from superalign.merging.config import read as settings_of
 from superalign.merging.dtypes import FLOATS, encode
 from superalign.merging.method import Method, Piece
 from superalign.merging.methods.linear import RewardedSoups
 from superalign.merging.plan import Plan, footprint, prepare, shards
+from superalign.merging.source import Adapter
 from superalign.merging.writing import Draft
 from superalign.models._folder import CONFIG, GENERATION, file_digest
 from superalign.models._torch import asked_threads
@@ -53,7 +55,7 @@ def merge(
     """
     if not str(out):
         raise ConfigError("OUT names no folder", fix="superalign merge CONFIG.yaml OUT")
-    plan = prepare(read(config))
+    plan = prepare(settings_of(config))
     method = plan.method()
     told = report or (lambda done, total: None)
     if not isinstance(method, RewardedSoups):
@@ -78,27 +80,27 @@ def _run(plan: Plan, out: Path, threads: int, report: Report) -> Path:
         return out
     with draft.opened():
         if plan.config.output == "adapter":
-            crcs = write_adapter(plan, draft.folder)
+            draft.done = write_adapter(plan, draft.folder)
         else:
-            crcs = _write_model(plan, draft, threads, report)
-        draft.publish(_manifest(plan, crcs))
+            _write_model(plan, draft, threads, report)
+        if plan.digest() != draft.digest:
+            raise ModelError("a file was changed while it was merged", where=", ".join(map(str, plan.files())))
+        draft.publish(_manifest(plan, draft))
     return out
 
 
-def _write_model(plan: Plan, draft: Draft, threads: int, report: Report) -> dict[str, int]:
+def _write_model(plan: Plan, draft: Draft, threads: int, report: Report) -> None:
+    """Merge all tensors, and write what stands beside them."""
     files = [[(name, plan.dtype(name), plan.entries[name].shape) for name in names] for names in shards(plan)]
     draft.lay_out(files)
     left = [name for name in plan.entries if name not in draft.done]
     costs = {name: footprint(plan, name) for name in left}
     total = len(plan.entries)
     with Pool(threads, plan.config.memory) as pool:
-        hashes = {file: pool.submit(file_digest, file) for file in plan.files()}
         shared = _survey(plan, pool)
         report(total - len(left), total)
         for number, _ in enumerate(pool.map(partial(_merge_one, plan, draft, shared), costs), 1):
             report(total - len(left) + number, total)
-        for future in hashes.values():
-            future.result()
     config = dict(plan.reference.config)
     if plan.config.out:
         config["torch_dtype" if "torch_dtype" in config else "dtype"] = plan.config.out
@@ -106,7 +108,6 @@ def _write_model(plan: Plan, draft: Draft, threads: int, report: Report) -> dict
     if (plan.reference.folder / GENERATION).is_file():
         write_synced(draft.folder / GENERATION, (plan.reference.folder / GENERATION).read_bytes())
     plan.tokens.write(draft.folder)
-    return dict(sorted(draft.done.items()))
 
 
 def _survey(plan: Plan, pool: Pool) -> Any:
@@ -127,7 +128,7 @@ def _look(plan: Plan, method: Method, level: int, shared: Any, name: str) -> Any
 
 def _merge_one(plan: Plan, draft: Draft, shared: Any, name: str) -> None:
     """Merge a tensor and write it."""
-    dtype = plan.dtype(name)
+    dtype, read = plan.dtype(name), plan.crcs(name)
     crc, offset = 0, 0
     for data in _copied(plan, name) if plan.is_copied(name) else _merged(plan, name, shared):
         found = encode(data, dtype) if dtype in FLOATS else data
@@ -140,7 +141,7 @@ def _merge_one(plan: Plan, draft: Draft, shared: Any, name: str) -> None:
             )
         draft.write(name, offset, found)
         crc, offset = zlib.crc32(found.data, crc), offset + found.nbytes
-    draft.finish(name, crc)
+    draft.finish(name, crc, read)
 
 
 def _copied(plan: Plan, name: str) -> Iterable[Any]:
@@ -150,8 +151,8 @@ def _copied(plan: Plan, name: str) -> Iterable[Any]:
         yield plan.reference.raw(name, 0, entry.end - entry.begin)
         return
     stack = plan.stack(name)
-    read = plan.reference.rows(name)
-    yield from (read(rows) for rows in stack.blocks())
+    rows_of = plan.reference.rows(name)
+    yield from (rows_of(rows) for rows in stack.blocks())
 
 
 def _merged(plan: Plan, name: str, shared: Any) -> Iterable[Any]:
@@ -162,16 +163,19 @@ def _merged(plan: Plan, name: str, shared: Any) -> Iterable[Any]:
         yield np.ascontiguousarray(delta if stack.base is None else stack.start(rows) + delta, dtype=np.float32)
 
 
-def _manifest(plan: Plan, crcs: Mapping[str, int]) -> dict[str, Any]:
-    """Return what was merged from what: settings, the SHA-256 of what was read, the CRC-32 of what was written."""
+def _manifest(plan: Plan, draft: Draft) -> dict[str, Any]:
+    """Return what was merged from what, with hashes of what was read and written."""
     from superalign import __version__
 
+    small = [file for source in plan.sources() if isinstance(source, Adapter) for file in source.files]
+    files = [*plan.files()] if plan.config.hashes == "sha256" else small
     return {
         "config": plan.config.model_dump(mode="json", exclude_none=True),
         "method": plan.method().spec(),
         "weights": plan.weights,
-        "read": {**{str(file): file_digest(file) for file in plan.files()}, **plan.tokens.digests()},
-        "tensors": dict(crcs),
+        "read_sha256": {**{str(file): file_digest(file) for file in files}, **plan.tokens.digests()},
+        "read_crc32": dict(sorted(draft.read.items())),
+        "written_crc32": dict(sorted(draft.done.items())),
         "versions": {"superalign": __version__, "numpy": np.__version__},
     }
 
@@ -194,10 +198,6 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown(cancel_futures=True)
-
-    def submit(self, task: Callable[..., Any], *given: Any) -> Future[Any]:
-        """Start a task that holds little, when a thread is free."""
-        return self._executor.submit(task, *given)
 
     def map(self, task: Callable[[str], Any], costs: Mapping[str, int]) -> Iterable[Any]:
         """Yield what a task returns for each name, as it comes; the most costly ones are started first."""

@@ -13,7 +13,7 @@ from superalign.errors import ConfigError, ModelError
 from superalign.merging.config import FIELDS, GB, UNUSED, Listed, MergeConfig, depth_of, resolve
 from superalign.merging.dtypes import NAMES, SIZES
 from superalign.merging.method import Method
-from superalign.merging.source import Adapter, Checkpoint, Entry, Tensors, is_float
+from superalign.merging.source import OUTPUTS, Adapter, Checkpoint, Entry, Tensors, is_float
 from superalign.merging.tensors import LowRank, Rows, Stack
 from superalign.merging.tokens import Tokens, agree
 from superalign.models._adapter import CONFIG as ADAPTER
@@ -135,13 +135,22 @@ class Plan:
             seed=self.config.seed,
         )
 
+    def sources(self) -> list[Tensors]:
+        """Return all that is read from: checkpoints, adapters, statistics."""
+        found: dict[int, Tensors] = {} if self.base is None else {id(self.base): self.base}
+        for one in self.experts:
+            found |= {id(held): held for held in (one.tensors, one.statistics) if held is not None}
+        return list(found.values())
+
     def files(self) -> Iterator[Path]:
         """Yield every file of weights that is read."""
-        sources: dict[int, Tensors] = {id(self.reference): self.reference}
-        for one in self.experts:
-            sources |= {id(held): held for held in (one.tensors, one.statistics) if held is not None}
-        for source in sources.values():
+        for source in self.sources():
             yield from source.files
+
+    def crcs(self, name: str) -> dict[str, int]:
+        """Return the CRC-32 of a tensor in every file that it is read from by this name."""
+        held = [source for source in self.sources() if name in source.entries]
+        return {str(source.entries[name].file): source.crc(name) for source in held}
 
     def digest(self) -> str:
         """Return what names the merge: its settings, and the size and time of every file that is read."""
@@ -187,9 +196,11 @@ def prepare(config: MergeConfig) -> Plan:
     voters = {one.listed.model: one.tensors.folder for one in experts}
     tokens = agree(used.folder if used else None, voters, config.tokenizer_source, config.chat_template)
     plan = Plan(config, reference, used, experts, tokens)
-    for number in (None, *range(len(experts))):
-        for name in ("", *plan.entries):
+    for name in ("", *plan.entries):
+        for number in (None, *range(len(experts))):
             plan.method(name, number)
+        if not cls.needs_base and not sum(plan.weight(name, i) for i in range(len(experts))):
+            raise ConfigError(f"the weights of '{name or 'the experts'}' sum to zero")
     return plan
 
 
@@ -292,6 +303,8 @@ def _check_statistics(expert: Expert, reference: Checkpoint) -> None:
         return
     for name, entry in expert.statistics.entries.items():
         shape = reference.entries[name].shape if name in reference.entries else None
+        if shape is None and name in OUTPUTS:  # of an output matrix that is tied to the embeddings
+            continue
         if shape is None or entry.shape not in (shape, (shape[-1], shape[-1])):
             why = f"its shape is {list(entry.shape)}, the model's tensor is {shape}"
             raise ModelError(f"the statistic of tensor '{name}' does not fit", where=str(entry.file), why=why)

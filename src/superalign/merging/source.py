@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +99,15 @@ class Tensors:
         entry = self.entries[name]
         rows = entry.shape[0] if len(entry.shape) > 1 else 1
         return self.rows(name)(slice(0, rows)).reshape(entry.shape)
+
+    def crc(self, name: str) -> int:
+        """Return the CRC-32 of a tensor's bytes."""
+        entry, crc = self.entries[name], 0
+        for begin in range(0, entry.end - entry.begin, AROUND):
+            end = min(begin + AROUND, entry.end - entry.begin)
+            crc = zlib.crc32(self.raw(name, begin, end).data, crc)
+            self.release(name, begin, end)
+        return crc
 
     def release(self, name: str, begin: int, end: int) -> None:
         """Let go of the memory that bytes of a tensor take; the file stays mapped."""

@@ -19,7 +19,7 @@ Bits = npt.NDArray[np.uint32]
 Doubles = npt.NDArray[np.float64]
 Rows = Callable[[slice], Float]
 """From rows to a fresh array of them, [rows, columns]: a tensor that is read when it is asked for."""
-BLOCK = 1 << 16  # elements: one block of fp32 and the like of it stay in a core's cache
+BLOCK = 1 << 17  # elements: one block of fp32 and the like of it stay in a core's cache
 
 
 class LowRank(NamedTuple):

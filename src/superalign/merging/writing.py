@@ -53,6 +53,7 @@ class Draft:
         self.digest = digest
         self.places: dict[str, Place] = {}
         self.done: dict[str, int] = {}
+        self.read: dict[str, dict[str, int]] = {}
         self._lock = threading.Lock()
         self._handles: dict[Path, int] = {}
 
@@ -118,7 +119,9 @@ class Draft:
             total = sum(place.size for place in self.places.values())
             index = {"metadata": {"total_size": total}, "weight_map": weights}
             write_synced(self.folder / INDEX, (json.dumps(index, indent=2) + "\n").encode())
-        self.done = {name: crc for name, crc in (known or {}).items() if self._crc(name) == crc}
+        for name, line in (known or {}).items():
+            if self._crc(name) == line["crc32"]:
+                self.done[name], self.read[name] = line["crc32"], line["read"]
         if known is None:
             self._note({"digest": self.digest})
 
@@ -131,11 +134,11 @@ class Draft:
                 written = os.pwrite(self._handle(place.file), view, place.begin + offset)
                 view, offset = view[written:], offset + written
 
-    def finish(self, name: str, crc: int) -> None:
-        """Note that all bytes of a tensor are written."""
+    def finish(self, name: str, crc: int, read: Mapping[str, int]) -> None:
+        """Note that all bytes of a tensor are written, and the CRC-32 of what it was made of, by file."""
         with self._lock:
-            self.done[name] = crc
-            self._note({"tensor": name, "crc32": crc})
+            self.done[name], self.read[name] = crc, dict(read)
+            self._note({"tensor": name, "crc32": crc, "read": dict(read)})
 
     def publish(self, manifest: Mapping[str, Any]) -> None:
         """Seal the folder and let it take the place of OUT."""
@@ -148,7 +151,7 @@ class Draft:
             self.out.rmdir()
         self.folder.rename(self.out)
 
-    def _journal(self) -> dict[str, int] | None:
+    def _journal(self) -> dict[str, dict[str, Any]] | None:
         """Return what a killed merge of the same digest finished; None when there was none."""
         lines = []
         with suppress(OSError, UnicodeDecodeError):
@@ -157,7 +160,7 @@ class Draft:
                     lines.append(json.loads(text))
         if not lines or lines[0] != {"digest": self.digest}:
             return None
-        return {line["tensor"]: line["crc32"] for line in lines[1:] if {"tensor", "crc32"} <= line.keys()}
+        return {line["tensor"]: line for line in lines[1:] if {"tensor", "crc32", "read"} <= line.keys()}
 
     def _note(self, line: Mapping[str, Any]) -> None:
         with explained(self.out), (self.folder / JOURNAL).open("a", encoding="utf-8") as file:

@@ -27,11 +27,15 @@ class Linear(Elementwise):
         """Return the weighted mean of the deltas, or their sum and what it has of the base beyond one."""
         total = sum(stack.weights)
         share = 1 / total if self.normalize else 1.0
-        for weight, delta in zip(stack.weights, deltas, strict=True):
-            scaled(delta, weight * share)
+        alike = len({*stack.weights}) == 1
         merged = deltas[0]
-        for delta in deltas[1:]:
-            np.add(merged, delta, out=merged)
+        for weight, delta in zip(stack.weights, deltas, strict=True):
+            if not alike:
+                scaled(delta, weight * share)
+            if delta is not merged:
+                np.add(merged, delta, out=merged)
+        if alike:
+            scaled(merged, stack.weights[0] * share)
         if not self.normalize and stack.base is not None and total != 1:
             merged += np.float32(total - 1) * stack.start(rows)
         return merged
