@@ -32,14 +32,20 @@ from superalign.merging.dtypes import encode
 from superalign.merging.source import Checkpoint
 from superalign.merging.writing import Draft
 
-WIDTH, INNER, VOCABULARY, RANK = 1024, 2816, 32_000, 16
+WIDTH, INNER, RANK = 1024, 2816, 16
 LAYERS, EXPERTS = 24, 3
+EXACT = ("linear", "task-arithmetic", "ties", "breadcrumbs", "breadcrumbs-ties", "model-stock", "slerp", "lora")
 SPREAD = {"dense": 0.002, "adapter": 0.02}
+
+
+def vocabulary(layers: int) -> int:
+    """Return the number of tokens: a model of one layer is only there to compare results."""
+    return 32_000 if layers > 1 else 512
 
 
 def tensors(layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield every tensor of a Llama."""
-    yield "model.embed_tokens.weight", (VOCABULARY, WIDTH)
+    yield "model.embed_tokens.weight", (vocabulary(layers), WIDTH)
     for layer in range(layers):
         for part in "qkvo":
             yield f"model.layers.{layer}.self_attn.{part}_proj.weight", (WIDTH, WIDTH)
@@ -48,7 +54,7 @@ def tensors(layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         for part in ("input_layernorm", "post_attention_layernorm"):
             yield f"model.layers.{layer}.{part}.weight", (WIDTH,)
     yield "model.norm.weight", (WIDTH,)
-    yield "lm_head.weight", (VOCABULARY, WIDTH)
+    yield "lm_head.weight", (vocabulary(layers), WIDTH)
 
 
 def settings(layers: int) -> dict[str, Any]:
@@ -61,7 +67,7 @@ def settings(layers: int) -> dict[str, Any]:
         "num_hidden_layers": layers,
         "num_attention_heads": 16,
         "num_key_value_heads": 16,
-        "vocab_size": VOCABULARY,
+        "vocab_size": vocabulary(layers),
         "rms_norm_eps": 1e-5,
         "tie_word_embeddings": False,
         "torch_dtype": "bfloat16",
@@ -122,6 +128,9 @@ MERGES: dict[str, dict[str, Any]] = {
     "breadcrumbs": {"merge_method": "breadcrumbs", "density": 0.8, "gamma": 0.02},
     "model-stock": {"merge_method": "model_stock"},
     "lora": {"merge_method": "task_arithmetic"},
+    "task-arithmetic": {"merge_method": "task_arithmetic"},
+    "breadcrumbs-ties": {"merge_method": "breadcrumbs_ties", "density": 0.8, "gamma": 0.02},
+    "slerp": {"merge_method": "slerp"},
 }
 
 
@@ -134,6 +143,14 @@ def config_of(merge: str, folder: Path, layers: int, experts: int) -> dict[str, 
         f"{base}+{folder / f'{layers}-lora-{n}'}" if merge == "lora" else str(folder / f"{layers}-{n}")
         for n in range(1, experts + 1)
     ]
+    if merge == "slerp":
+        return {
+            "merge_method": method,
+            "models": [{"model": base}, {"model": names[0]}],
+            "base_model": base,
+            "parameters": {"t": 0.4},
+            "dtype": "bfloat16",
+        }
     own = {} if method == "model_stock" else {"weight": 1 / experts, **chosen}
     found: dict[str, Any] = {"merge_method": method, "models": [{"model": name, "parameters": own} for name in names]}
     if method != "linear":
@@ -220,6 +237,23 @@ def beside(merge: str, folder: Path, peer: str | None, threads: int) -> dict[str
     return found
 
 
+def agree(folder: Path, peer: str, threads: int) -> dict[str, dict[str, float]]:
+    """Merge one layer with both in fp32, by every method that draws nothing; return how far they are apart."""
+    make(folder, 1, EXPERTS, adapters=True)
+    found = {}
+    for merge in EXACT:
+        config = folder / f"agree-{merge}.yaml"
+        config.write_text(yaml.safe_dump({**config_of(merge, folder, 1, EXPERTS), "dtype": "float32"}))
+        outs = [folder / f"agree-{name}" for name in ("ours", "mergekit")]
+        for out in outs:
+            shutil.rmtree(out, ignore_errors=True)
+        ours(config, outs[0], threads)
+        theirs(peer, config, outs[1])
+        found[merge] = apart(*outs)
+        print(merge, {key: f"{value:.2g}" for key, value in found[merge].items()}, flush=True)
+    return found
+
+
 def growth(folder: Path, threads: int) -> Rows:
     """Merge by TIES ever larger models, and ever more experts; return what each took."""
     rows: Rows = {}
@@ -239,8 +273,8 @@ def main() -> None:
     """Run the parts asked for."""
     parser = options(__doc__)
     parser.add_argument("--peer", help="mergekit-yaml of an environment of its own")
-    parser.add_argument("--part", choices=["beside", "growth", "all"], default="all")
-    parser.add_argument("--only", nargs="*", choices=[*MERGES], default=[*MERGES])
+    parser.add_argument("--part", choices=["beside", "agree", "growth", "all"], default="all")
+    parser.add_argument("--only", nargs="*", choices=[*MERGES], default=[*MERGES][:8])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where checkpoints are made and kept (default: a temporary one)")
     asked = parser.parse_args()
@@ -249,9 +283,11 @@ def main() -> None:
         folder = asked.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         figures: dict[str, Any] = {}
-        if asked.part != "growth":
+        if asked.part in ("agree", "all") and asked.peer:
+            figures["agree"] = agree(folder, asked.peer, asked.threads)
+        if asked.part in ("beside", "all"):
             figures["beside"] = {merge: beside(merge, folder, asked.peer, asked.threads) for merge in asked.only}
-        if asked.part != "beside":
+        if asked.part in ("growth", "all"):
             figures["growth"] = growth(folder, asked.threads)
     write(asked.json, figures)
 

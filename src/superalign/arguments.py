@@ -10,6 +10,23 @@ from superalign.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from superalign.study import Study
 
+LISTS = (
+    "studies",
+    "tasks",
+    "models",
+    "objectives",
+    "fits",
+    "filters",
+    "noises",
+    "ensembles",
+    "attacks",
+    "critics",
+    "merge-methods",
+    "executors",
+    "sinks",
+    "runs",
+)
+
 
 class Parser(argparse.ArgumentParser):
     """argparse whose complaints name the nearest valid flag or command and come as ConfigError."""

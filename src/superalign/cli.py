@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from superalign.arguments import Parser, add_audit, add_export, add_judge, add_merge, study_settings
+from superalign.arguments import LISTS, Parser, add_audit, add_export, add_judge, add_merge, study_settings
 from superalign.errors import ConfigError, StoreError, SuperalignError
 
 if TYPE_CHECKING:
@@ -19,22 +19,6 @@ if TYPE_CHECKING:
     from superalign.fetch import Report
 
 Handler = Callable[[argparse.Namespace], int]
-LISTS = (
-    "studies",
-    "tasks",
-    "models",
-    "objectives",
-    "fits",
-    "filters",
-    "noises",
-    "ensembles",
-    "attacks",
-    "critics",
-    "merge-methods",
-    "executors",
-    "sinks",
-    "runs",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -291,18 +275,9 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from functools import partial
+    from superalign.merging.command import run
 
-    from superalign.display import printable, watch
-    from superalign.merging import describe, merge
-
-    if options.dry_run:
-        print("\n".join(printable(line) for line in describe(options.config)))
-        return 0
-    with watch(quiet=options.quiet) as view:
-        report = partial(_told_to(view), "tensors")
-        print(printable(merge(options.config, options.out, threads=options.threads, report=report)))
-    return 0
+    return run(options)
 
 
 def _audit(options: argparse.Namespace) -> int:

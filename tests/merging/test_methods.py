@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superalign.errors import ConfigError
+from superalign.merging import selecting
 from superalign.merging.matrix import spectrum
 from superalign.merging.method import merged, methods
 from superalign.merging.selecting import ALL, NOTHING, thresholds
@@ -235,16 +236,22 @@ def test_blocks_change_nothing(name, rows, columns, seed):
     np.testing.assert_allclose(result(name, base, experts, WEIGHTS, block=4), whole, rtol=1e-3, atol=1e-4)
 
 
-@settings(max_examples=40)
-@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 99), st.booleans())
-def test_thresholds_are_those_of_a_sort(size, k, seed, ties):
-    values = np.random.default_rng(seed).standard_normal(size).astype(np.float32)
+@settings(max_examples=60)
+@given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 300), st.integers(0, 99), st.booleans(), st.booleans())
+def test_thresholds_are_those_of_a_sort(rows, columns, k, seed, ties, sampled):
+    """Also where rows of a sample say nothing of the others: here they are ever larger."""
+    draw = np.random.default_rng(seed)
+    values = (draw.standard_normal((rows, columns)) * np.arange(1, rows + 1)[:, None] ** 2).astype(np.float32)
     values = np.round(values, 1) if ties else values
-    held = stack(methods.build("ties"), [values])
-    (found,) = thresholds(held, [[k, 0, size + 1]])
+    held = stack(methods.build("ties"), [values], block=7)
+    size = values.size
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selecting, "SAMPLE", 20 if sampled else 1 << 17)
+        patch.setattr(selecting, "MARGIN", 0.5)
+        (found,) = thresholds(held, [[k, 0, size + 1]])
     assert found[1:] == [NOTHING, ALL]
     if k <= size:
-        assert np.uint32(found[0]).view(np.float32) == np.sort(np.abs(values))[-k]
+        assert np.uint32(found[0]).view(np.float32) == np.sort(np.abs(values).ravel())[-k]
 
 
 def test_ties_across_the_model_trims_the_flattened_vector():

@@ -1,8 +1,9 @@
-"""The k-th largest magnitude, exactly, in two counts of all elements: nothing is sorted, nothing kept but counts.
+"""The k-th largest magnitude, exactly, without a sort: some rows say about where it is, a look at all rows says where.
 
-The bits of a positive float, read as an integer, are in the order of the floats. The first count is of their upper 16
-bits, the second of the lower 16 among those elements whose upper ones are the ones sought. Counts add up, so that the
-same two looks find the threshold of a tensor or of a whole model.
+Where those rows were misleading, two counts of all elements find it. The bits of a positive float, read as an integer,
+are in the order of the floats: the first count is of their upper 16 bits, the second of the lower 16 among those
+elements whose upper ones are the ones sought. Counts add up, so that the same two looks find the threshold of a whole
+model.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ Counts = npt.NDArray[np.int64]
 UPPER, LOWER = 1 << 15, 1 << 16
 ALL, NOTHING = 0, 1 << 31
 """Thresholds that every magnitude reaches, and none."""
+SAMPLE = 1 << 17  # elements, about
+MARGIN = 3.0  # places beside the one sought, in roots of the sample: six deviations and more
 
 
 def magnitude(values: Float) -> Bits:
@@ -53,11 +56,66 @@ def thresholds(stack: Stack, places: Sequence[Sequence[int]]) -> list[list[int]]
         stack: the tensor.
         places: for each expert which ones: k for the k-th largest of n; 0 gives NOTHING, more than n gives ALL.
     """
-    n = stack.size
-    asked = [[k for k in sorted({*ks}) if 0 < k <= n] for ks in places]
-    if not any(asked):
-        return [[NOTHING if k <= 0 else ALL for k in ks] for ks in places]
-    upper = [np.zeros(UPPER, dtype=np.int64) for _ in places]
+    asked = [[k for k in sorted({*ks}) if 0 < k <= stack.size] for ks in places]
+    found: list[dict[int, int]] = [{} for _ in asked]
+    if any(asked):
+        found = _near(stack, asked)
+        left = [[k for k in ks if k not in known] for ks, known in zip(asked, found, strict=True)]
+        if any(left):
+            found = [known | more for known, more in zip(found, _counted(stack, left), strict=True)]
+    return [[NOTHING if k <= 0 else known.get(k, ALL) for k in ks] for ks, known in zip(places, found, strict=True)]
+
+
+def _near(stack: Stack, asked: list[list[int]]) -> list[dict[int, int]]:
+    """Return those thresholds that are where a sample says."""
+    spans = _spans(stack, asked)
+    above = [dict.fromkeys(span, 0) for span in spans]
+    inside: list[dict[int, list[Bits]]] = [{k: [] for k in span} for span in spans]
+    for rows in stack.blocks():
+        for i, delta in enumerate(stack.deltas(rows)):
+            bits = magnitude(delta).reshape(-1) if spans[i] else None
+            for k, (low, high) in spans[i].items() if bits is not None else ():
+                larger = bits >= high
+                above[i][k] += int(np.count_nonzero(larger))
+                inside[i][k].append(bits[np.flatnonzero((bits >= low) ^ larger)])
+    found: list[dict[int, int]] = [{} for _ in asked]
+    for i, parts in enumerate(inside):
+        for k, pieces in parts.items():
+            values = np.concatenate(pieces)
+            place = len(values) - (k - above[i][k])
+            if 0 <= place < len(values):
+                found[i][k] = int(np.partition(values, place)[place])
+    return found
+
+
+def _spans(stack: Stack, asked: list[list[int]]) -> list[dict[int, tuple[np.uint32, np.uint32]]]:
+    """Return between which magnitudes each threshold is likely to be: all, in a tensor no larger than a sample."""
+    if stack.size <= SAMPLE:
+        return [dict.fromkeys(ks, (np.uint32(ALL), np.uint32(NOTHING))) for ks in asked]
+    step = max(1, stack.size // SAMPLE)
+    drawn: list[list[Bits]] = [[] for _ in asked]
+    for row in range(step // 2, stack.rows, step) if stack.rows > step else range(stack.rows):
+        for i, delta in enumerate(stack.deltas(slice(row, row + 1))):
+            drawn[i].append(magnitude(delta).reshape(-1))
+    spans = []
+    for ks, pieces in zip(asked, drawn, strict=True):
+        values = np.sort(np.concatenate(pieces))[::-1]
+        margin = MARGIN * len(values) ** 0.5
+        spans.append({k: _span(values, k / stack.size * len(values), margin) for k in ks})
+    return spans
+
+
+def _span(falling: Bits, place: float, margin: float) -> tuple[np.uint32, np.uint32]:
+    """Return the values at some places before and after a place."""
+    first, last = int(place - margin), int(place + margin)
+    low = falling[last] if last < len(falling) else np.uint32(ALL)
+    high = falling[first] if first >= 0 else np.uint32(NOTHING)
+    return low, max(high, low + np.uint32(1))  # one of many that are alike is among them
+
+
+def _counted(stack: Stack, asked: list[list[int]]) -> list[dict[int, int]]:
+    """Return the thresholds, from two counts of all elements."""
+    upper = [np.zeros(UPPER, dtype=np.int64) for _ in asked]
     for rows in stack.blocks():
         for i, delta in enumerate(stack.deltas(rows)):
             if asked[i]:
@@ -68,8 +126,7 @@ def thresholds(stack: Stack, places: Sequence[Sequence[int]]) -> list[list[int]]
         for i, delta in enumerate(stack.deltas(rows)):
             for half, counts in lower[i].items():
                 counts += count_lower(delta, half)
-    found = [
+    return [
         {k: half << 16 | kth(counts[half], left)[0] for k, (half, left) in pairs.items()}
         for pairs, counts in zip(halves, lower, strict=True)
     ]
-    return [[NOTHING if k <= 0 else known.get(k, ALL) for k in ks] for ks, known in zip(places, found, strict=True)]
