@@ -89,16 +89,19 @@ class TaskVectors(Elementwise):
     def combine(self, stack: Stack, deltas: list[Float], rows: slice, seen: Any) -> Float:
         """Return scale times the sum of the thinned deltas, or of those that have the elected sign."""
         prepared, factors = seen
-        total = np.zeros_like(deltas[0])
         for i, delta in enumerate(deltas):
             self.thin(stack, i, delta, rows, prepared)
-            if factors[i] != 1:
-                np.multiply(delta, np.float32(factors[i]), out=delta)
+        alike = not self.elects and len({*factors}) == 1  # then one product at the end is enough
+        for factor, delta in zip(factors, deltas, strict=True):
+            scaled(delta, 1 if alike else factor)
+        total = deltas[0].copy() if self.elects else deltas[0]
+        for delta in deltas[1:]:
             np.add(total, delta, out=total)
         if self.elects:
             return self._elected(stack, deltas, total)
         weight = sum(stack.weights)
-        return scaled(total, self.scale / weight if self.normalize and abs(weight) > 1e-8 else self.scale)
+        scale = self.scale / weight if self.normalize and abs(weight) > 1e-8 else self.scale
+        return scaled(total, scale * factors[0] if alike else scale)
 
     def _elected(self, stack: Stack, deltas: list[Float], total: Float) -> Float:
         """Return the sum, or the mean, of what has the sign of the total, + where that is zero."""

@@ -73,8 +73,8 @@ def _near(stack: Stack, asked: list[list[int]]) -> list[dict[int, int]]:
     inside: list[dict[int, list[Bits]]] = [{k: [] for k in span} for span in spans]
     for rows in stack.blocks():
         for i, delta in enumerate(stack.deltas(rows)):
-            bits = magnitude(delta).reshape(-1) if spans[i] else None
-            for k, (low, high) in spans[i].items() if bits is not None else ():
+            bits = magnitude(delta).reshape(-1)
+            for k, (low, high) in spans[i].items():
                 larger = bits >= high
                 above[i][k] += int(np.count_nonzero(larger))
                 inside[i][k].append(bits[np.flatnonzero((bits >= low) ^ larger)])

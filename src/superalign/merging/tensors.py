@@ -184,6 +184,8 @@ def kept(bits: np.random.SFC64, share: float | Doubles, shape: tuple[int, ...]) 
     scaled = np.asarray(share, dtype=np.float64) * 256
     whole = np.minimum(scaled, 255).astype(np.uint8)
     mask = drawn < whole
+    if not (scaled - whole).any():
+        return mask
     ties = np.flatnonzero(drawn == whole)
     rest = np.broadcast_to(scaled - whole, (shape[1],))[ties % shape[1]]
     mask.reshape(-1)[ties] = (bits.random_raw(len(ties)) >> np.uint64(11)) * 2.0**-53 < rest

@@ -23,14 +23,17 @@ class Dare(TaskVectors):
     rescale: Rescale = "expected"
     """What makes up for dropped elements: `expected` is 1/p."""
 
+    def look(self, stack: Stack, shared: Any) -> tuple[Any, list[float]]:
+        """Return each expert's weight, by its probability where that is what makes up for the dropped elements."""
+        seen, factors = super().look(stack, shared)
+        shares = [own.density if own.rescale == "expected" and own.density > 0 else 1.0 for own in stack.own]
+        return seen, [factor / share for factor, share in zip(factors, shares, strict=True)]
+
     def thin(self, stack: Stack, expert: int, delta: Float, rows: slice, seen: Any) -> None:
         """Drop at random."""
-        own = stack.own[expert]
-        if own.density >= 1:
-            return
-        np.multiply(delta, kept(stack.draw(expert, rows), own.density, delta.shape), out=delta)
-        if own.rescale == "expected" and own.density > 0:
-            np.multiply(delta, np.float32(1 / own.density), out=delta)
+        density = stack.own[expert].density
+        if density < 1:
+            np.multiply(delta, kept(stack.draw(expert, rows), density, delta.shape), out=delta)
 
 
 @methods.register("dare-ties")
