@@ -18,7 +18,7 @@ import yaml
 from checkpoints_to_merge import CONFIG, VOCABULARY, adapted, copy, save, save_adapter, tensors_of, weights
 from safetensors.numpy import load_file, save_file
 
-from faults import leftovers, small_disk
+from faults import Crash, Shell, leftovers, small_disk
 from superalign.errors import ConfigError, ModelError, ResumeError, StoreError, SuperalignError
 from superalign.merging import describe, merge
 from superalign.merging.dtypes import decode, encode
@@ -432,6 +432,34 @@ def test_killed_and_gone_on(folders, tmp_path, monkeypatch):
     assert digests(out) == calm
     assert {*merged} == weights(0).keys() - {*done[1:]}
     assert not leftovers(tmp_path)
+
+
+def test_what_another_merge_left_is_not_taken_along(folders, tmp_path):
+    adapters = [str(save_adapter(tmp_path / f"lora{i}", i)) for i in (1, 2)]
+    draft = tmp_path / ".out.merging"
+    draft.mkdir()
+    (draft / "model.safetensors").write_bytes(b"left")
+    (draft / "journal.jsonl").write_text('{"digest": "of another merge"}')
+    settings = {"merge_method": "linear", "base_model": str(folders[0]), "models": adapters, "output": "adapter"}
+    out = merge(settings, tmp_path / "out")
+    assert not (out / "model.safetensors").exists()
+    assert not (out / "journal.jsonl").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["superalign.json", ".out.merging", "journal.jsonl"])
+def test_killed_at_the_very_end(folders, tmp_path, change):
+    """Just before the last files change: the manifest, the rename, the journal that is no longer needed."""
+    settings = config(folders)
+    calm = digests(merge(settings, tmp_path / "calm"))
+    (tmp_path / "merge.yaml").write_text(yaml.safe_dump(settings))
+    shell = Shell(tmp_path, tmp_path / "home")
+    for nth in (1, 2, 3):
+        ended = shell.fork("merge", "merge.yaml", "out", "--quiet", crash=Crash(change, nth))
+        assert ended.code in (0, -signal.SIGKILL)
+    shell.fork("merge", "merge.yaml", "out", "--quiet").exits(0)
+    assert digests(tmp_path / "out").keys() == calm.keys()
+    assert digests(tmp_path / "out")["model.safetensors"] == calm["model.safetensors"]
 
 
 def test_a_changed_input_starts_anew(folders, tmp_path):

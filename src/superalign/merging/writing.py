@@ -69,6 +69,7 @@ class Draft:
             return False
         there = read_manifest(self.out)
         if there.get("schema") == SCHEMA and there.get("digest") == self.digest:
+            (self.out / JOURNAL).unlink(missing_ok=True)  # of a process that was killed at the very end
             return True
         why = "it holds another merge" if there.get("schema") == SCHEMA else "it holds other files"
         raise ConfigError(f"'{self.out}' is not empty", why=why, fix="give another folder")
@@ -90,6 +91,9 @@ class Draft:
                 os.close(lock)
                 raise ResumeError(f"another process is merging to '{self.out}'") from None
             try:
+                if self._journal() is None:
+                    for left in self.folder.iterdir():
+                        left.unlink() if left.is_file() else shutil.rmtree(left)
                 yield self
             except Exception:
                 shutil.rmtree(self.folder, ignore_errors=True)
@@ -106,9 +110,6 @@ class Draft:
             files: for each file its tensors: name, dtype as safetensors names it, shape.
         """
         known = self._journal()
-        if known is None:
-            for file in self.folder.iterdir():
-                file.unlink() if file.is_file() else shutil.rmtree(file)
         count = len(files)
         weights: dict[str, str] = {}
         for number, tensors in enumerate(files, 1):
@@ -146,10 +147,10 @@ class Draft:
             os.fsync(handle)
         about = {"schema": SCHEMA, "what": "merge", "digest": self.digest, **manifest}
         write_synced(self.folder / MANIFEST, (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
-        (self.folder / JOURNAL).unlink(missing_ok=True)
         if self.out.is_dir():
             self.out.rmdir()
         self.folder.rename(self.out)
+        (self.out / JOURNAL).unlink(missing_ok=True)
 
     def _journal(self) -> dict[str, dict[str, Any]] | None:
         """Return what a killed merge of the same digest finished; None when there was none."""
