@@ -14,6 +14,7 @@ on the first two layers; methods that draw at random draw different numbers.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -205,7 +206,18 @@ def apart(one: Path, other: Path) -> dict[str, float]:
 
 
 def make(folder: Path, layers: int, experts: int, adapters: bool) -> None:
-    """Write the checkpoints that are not there yet."""
+    """Write the checkpoints that are not there yet.
+
+    Another process does it: the highest memory of a program counts what the one that started it held.
+    """
+    maker = multiprocessing.get_context("spawn").Process(target=_make, args=(folder, layers, experts, adapters))
+    maker.start()
+    maker.join()
+    if maker.exitcode:
+        raise SystemExit("the checkpoints cannot be made")
+
+
+def _make(folder: Path, layers: int, experts: int, adapters: bool) -> None:
     for number in range(experts + 1):
         save_model(folder / f"{layers}-{number}", layers, number)
         if number and adapters:
