@@ -13,6 +13,7 @@ import superalign
 
 ROOT = Path(superalign.__file__).parent
 FLOORS = {
+    "merging": 2,
     "studies": 3,
     "report": 4,
     "export": 4,

@@ -8,7 +8,8 @@ import pytest
 
 from superalign.cli import main
 from superalign.estimated import DryRun
-from superalign.runs import build_study, describe, read_config
+from superalign.runs import build_study, describe
+from superalign.yaml_file import read_config
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "examples").glob("*.yaml"))

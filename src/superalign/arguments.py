@@ -10,6 +10,24 @@ from superalign.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from superalign.study import Study
 
+LISTS = (
+    "studies",
+    "tasks",
+    "models",
+    "objectives",
+    "fits",
+    "filters",
+    "noises",
+    "structures",
+    "ensembles",
+    "attacks",
+    "critics",
+    "merge-methods",
+    "executors",
+    "sinks",
+    "runs",
+)
+
 
 class Parser(argparse.ArgumentParser):
     """argparse whose complaints name the nearest valid flag or command and come as ConfigError."""
@@ -109,6 +127,15 @@ def add_export(export: Parser) -> None:
         "--format",
         help="of labels: trl, or trl-messages for texts as chat messages (default: trl; of a loop: trl-messages)",
     )
+
+
+def add_merge(merge: Parser) -> None:
+    """Give `superalign merge` its arguments."""
+    merge.add_argument("config", metavar="CONFIG.yaml", help="what to merge, and how (docs/merging.md)")
+    merge.add_argument("out", metavar="OUT", help="folder to write")
+    merge.add_argument("--threads", type=int, metavar="N", help="tensors at a time (default: all usable cores)")
+    merge.add_argument("--dry-run", action="store_true", help="open and compare the models, and say what would be done")
+    merge.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def add_audit(audit: Parser) -> None:

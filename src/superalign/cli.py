@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from superalign.arguments import Parser, add_audit, add_export, add_judge, study_settings
+from superalign.arguments import LISTS, Parser, add_audit, add_export, add_judge, add_merge, study_settings
 from superalign.errors import ConfigError, StoreError, SuperalignError
 
 if TYPE_CHECKING:
@@ -19,22 +19,6 @@ if TYPE_CHECKING:
     from superalign.fetch import Report
 
 Handler = Callable[[argparse.Namespace], int]
-LISTS = (
-    "studies",
-    "tasks",
-    "models",
-    "objectives",
-    "fits",
-    "filters",
-    "noises",
-    "structures",
-    "ensembles",
-    "attacks",
-    "critics",
-    "executors",
-    "sinks",
-    "runs",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,6 +112,9 @@ def parser() -> Parser:
             "superalign export runs/NAME adapter --method naive",
         )
     )
+    add_merge(
+        command("merge", _merge, "merge models, or adapters, into one", "superalign merge merge.yaml merged --dry-run")
+    )
     add_audit(
         command(
             "audit-labels",
@@ -178,8 +165,9 @@ def _version_or_help(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from superalign.runs import build_study, read_config, run, study_type
+    from superalign.runs import build_study, run, study_type
     from superalign.study import studies
+    from superalign.yaml_file import read_config
 
     if options.what in (None, "-h", "--help"):
         print("usage: superalign run STUDY|CONFIG.yaml [settings]\n\nstudies:")
@@ -284,6 +272,12 @@ def _export(options: argparse.Namespace) -> int:
     which = {name: getattr(options, name) for name in names}
     print(printable(export(options.run, options.out, options.what, **which)))
     return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from superalign.merging.command import run
+
+    return run(options)
 
 
 def _audit(options: argparse.Namespace) -> int:

