@@ -6,7 +6,9 @@ import pytest
 
 import example_steps
 from superalign.errors import DataError, JobError
-from superalign.executor import InProcess, Pool, executors
+from superalign.executor import executors
+from superalign.executors.in_process import InProcess
+from superalign.executors.pool import Pool
 from superalign.job import Job
 from superalign.store import Store
 from test_job import Heard, counting
