@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from superalign.objective import Objective
     from superalign.result import WeakToStrongResult
     from superalign.runs import load, resume, run
+    from superalign.scaling_result import ScalingResult
     from superalign.store import Store
     from superalign.studies.attack import AttackStudy
     from superalign.studies.critic_eval import CriticEval
     from superalign.studies.label_noise import LabelNoise
+    from superalign.studies.scaling import Scaling
     from superalign.studies.weak_to_strong import WeakToStrong
     from superalign.study import Study
     from superalign.supervisor import Supervisor
@@ -46,6 +48,8 @@ __all__ = [
     "Labels",
     "Model",
     "Objective",
+    "Scaling",
+    "ScalingResult",
     "Store",
     "Study",
     "SuperalignError",
@@ -71,11 +75,13 @@ _HOMES = {
     "result": ("WeakToStrongResult",),
     "noise_result": ("LabelNoiseResult",),
     "runs": ("load", "resume", "run"),
+    "scaling_result": ("ScalingResult",),
     "store": ("Store",),
     "studies.attack": ("AttackStudy",),
     "studies.weak_to_strong": ("WeakToStrong",),
     "studies.critic_eval": ("CriticEval",),
     "studies.label_noise": ("LabelNoise",),
+    "studies.scaling": ("Scaling",),
     "study": ("Study",),
     "supervisor": ("Supervisor",),
     "task": ("Comparison", "Example", "Gold", "Task", "TaskSource"),

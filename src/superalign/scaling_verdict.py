@@ -64,13 +64,13 @@ def _recovered(one: MethodSummary) -> str:
 
 def _trends(trends: Sequence[Trend]) -> Iterator[str]:
     for finding, said in (
-        ("rises", "rises with size"),
-        ("falls", "falls with size"),
-        ("cannot be told", "cannot be told to move with size"),
+        ("rises", "rises"),
+        ("falls", "falls"),
+        ("cannot be told", "cannot be told to move"),
     ):
         mine = [one for one in trends if one.finding == finding]
         if mine:
-            yield f"What {said}: {'; '.join(_rho(one) for one in mine)}."
+            yield f"What {said}, each by its own interval: {'; '.join(_rho(one) for one in mine)}."
     untested = [one for one in trends if one.finding == "not testable"]
     if untested:
         why = "that takes three sizes in a row on each of two tasks"
@@ -78,7 +78,7 @@ def _trends(trends: Sequence[Trend]) -> Iterator[str]:
 
 
 def _rho(one: Trend) -> str:
-    known = f" ({ratios(one.interval)})" if one.interval else ""
+    known = f" {ratios(one.interval)}" if one.interval else ""
     return f"{trend(one)}, {one.method}: rho{known} over {_count(one.tasks, 'task')}"
 
 

@@ -18,6 +18,7 @@ VIEWS = {
     "attack": ("attack_page", "attack_text"),
     "critic-eval": ("critic_page", "critic_text"),
     "loop": ("loop_page", "loop_text"),
+    "scaling": ("scaling_page", "scaling_text"),
 }
 """For each study the modules of this folder that hold `render` and `summary`."""
 
