@@ -50,6 +50,7 @@ FLOORS = {
     "estimate": 4,
     "estimated": 2,
     "loop_estimate": 3,
+    "scaling_estimate": 3,
     "listing": 5,
     "doctor": 5,
 }

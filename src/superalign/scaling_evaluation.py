@@ -54,12 +54,26 @@ class Ground:
         yield self.checked
         yield from self.features.values()
         for cells in self.weak.values():
-            yield from (cell.job for cell in cells)
+            yield from _jobs(cells)
         for strong, cells in self.ceilings.items():
-            yield from (cell.job for cell in cells)
+            yield from _jobs(cells)
             for pair in self.pairs:
                 if pair[1] == strong:
-                    yield from (cell.job for cell in self.students(*pair))
+                    yield from _jobs(self.students(*pair))
+
+    def alone(self, weak: str, strong: str) -> Iterator[Job]:
+        """Yield the jobs of one pair as a run of its own would have them."""
+        yield self.checked
+        yield from _jobs([*self.weak[weak], *self.ceilings[strong], *self.students(weak, strong)])
+
+
+def _jobs(cells: list[Cell]) -> Iterator[Job]:
+    """Yield the jobs of cells; those side by side that share one, once."""
+    last = None
+    for cell in cells:
+        if cell.job is not last:
+            last = cell.job
+            yield last
 
 
 @dataclass(frozen=True)

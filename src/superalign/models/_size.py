@@ -16,7 +16,7 @@ from superalign.models.embedded import STATIC, Embedded
 from superalign.models.hf import HuggingFace
 
 LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")  # in the name of a tensor: which layer it is of
-ABOVE = ("lm_head", "embed_out", "pooler")  # in the names of what stands above the last layer
+ABOVE = ("lm_head", "embed_out", "pooler", "cls.")  # in the names of what stands above the last layer
 ATTENTION = ("attn", "attention")  # in the names of attention modules
 LOOKED_UP = ("embed", "wte", "wpe", "lm_head")  # in the name of a matrix that is no linear layer of the body
 

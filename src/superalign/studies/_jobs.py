@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -62,11 +62,13 @@ class Jobs:
         task: what is learnt.
         shares: how it is divided.
         seeds: how many.
+        made: parts of parameters that were made once; studies of several tasks share it among them.
     """
 
     task: TaskSource
     shares: Shares
     seeds: int
+    made: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
 
     @cached_property
     def items(self) -> Job:
@@ -166,14 +168,10 @@ class Jobs:
 
     def _once(self, key: tuple[Any, ...], of: Any, make: Callable[[], T]) -> T:
         """Return what `make` made for an object the first time; holding the object keeps its id its own."""
-        if key not in self._made:
-            self._made[key] = (of, make())
-        made: T = self._made[key][1]
+        if key not in self.made:
+            self.made[key] = (of, make())
+        made: T = self.made[key][1]
         return made
-
-    @cached_property
-    def _made(self) -> dict[tuple[Any, ...], tuple[Any, Any]]:
-        return {}
 
     @cached_property
     def _source(self) -> dict[str, Any]:

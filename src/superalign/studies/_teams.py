@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from superalign.evaluation import Cell
 from superalign.fit import Fit
@@ -43,8 +44,13 @@ class Team:
         return f"labels of {self.role} {self.how}".strip()
 
     def method(self, objective: Objective) -> str:
-        """Return the method that an objective is here."""
-        return f"{objective} {self.how}".strip()
+        """Return the method that one of the objectives is here."""
+        return self._names[id(objective)]
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        """The names of the methods, made once: a grid asks for them again and again."""
+        return {id(one): f"{one} {self.how}".strip() for one in self.methods}
 
     def named(self, objective: Objective) -> str:
         """Return what the learners by an objective are called."""

@@ -28,7 +28,7 @@ from superalign.scaling_result import Excluded, ScalingResult, SizeFacts
 from superalign.studies._jobs import Jobs
 from superalign.studies._teams import NAIVE, Team, ceiling, said_by, supervised, taught
 from superalign.study import Conduct, Fetch, Plan, Study, studies
-from superalign.task import Shares, TaskChoice, TaskSource
+from superalign.task import Shares, TaskChoice
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,10 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
         if not pairs:
             why = "; ".join(f"{one.weak} for {one.strong}: {one.why}" for one in excluded[:3])
             raise ConfigError("no weak model is smaller than a strong one", why=why, fix="give smaller weak models")
-        layers = {name: model.chosen_layer() for name, model in found.items()}
-        return ScalingPlan([self._ground(task, found, layers, pairs) for task in self.tasks], sizes, excluded)
+        layers = {name: size.layer for name, size in known.items()}
+        made = dict[tuple[Any, ...], tuple[Any, Any]]()
+        grounds = [self._ground(Jobs(task, self.shares, self.seeds, made), found, layers, pairs) for task in self.tasks]
+        return ScalingPlan(grounds, sizes, excluded)
 
     def conclude(self, plan: ScalingPlan, fetch: Fetch, conduct: Conduct) -> ScalingResult:
         """Score every cell on its task's test part, a task at a time."""
@@ -166,9 +168,8 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
         return sorted(found, key=lambda one: (one.parameters is None, one.parameters or 0))
 
     def _ground(
-        self, task: TaskSource, models: dict[str, Model], layers: dict[str, int], pairs: list[tuple[str, str]]
+        self, jobs: Jobs, models: dict[str, Model], layers: dict[str, int], pairs: list[tuple[str, str]]
     ) -> Ground:
-        jobs = Jobs(task, self.shares, self.seeds)
         weak, strong = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
         looks = isinstance(self.fit, Probe) or any(method.wants_noise for method in self.methods)
         looking = [*(weak if isinstance(self.weak_fit, Probe) else []), *(strong if looks else [])]
@@ -182,7 +183,7 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
         ceilings = {name: taught(jobs, models[name], self.fit, [best], features.get(name)) for name in strong}
         teams = {name: Team("student", self.methods, one) for name, one in labels.items()}
         return Ground(
-            str(task),
+            str(jobs.task),
             jobs.items,
             jobs.gold,
             jobs.check(self._taught),
