@@ -169,8 +169,14 @@ def listed(plan: Plan) -> Row:
     }
 
 
-GROWTH = (1, 4, 16)
-SUPERVISORS = ["embedded:vader", "embedded:minilm,layer=1", "embedded:minilm,layer=3", "embedded:minilm"]
+GROWTH = (1, 4, 16)  # of 50 cells, or of 8 when quick
+SUPERVISORS = [
+    "embedded:vader",
+    "embedded:minilm,layer=1",
+    "embedded:wordllama",
+    "embedded:minilm,layer=3",
+    "embedded:minilm",
+]
 WORKERS: Workers = {
     "grid": whole,
     "apart": apart,
@@ -217,11 +223,11 @@ def main() -> None:
     chosen = asked_of(options, WORKERS)
     quick = chosen.quick
     plan = {
-        "weak": SUPERVISORS[: 2 if quick else 4],
+        "weak": SUPERVISORS[: 2 if quick else 5],
         "strong": [f"embedded:smollm2,layer={layer}" for layer in ((2, 4) if quick else (3, 6, 9, 12, 18))],
         "methods": ["naive", "logconf"],
         "seeds": 2 if quick else 5,
-        "tasks": 2 if quick else 5,
+        "tasks": 2 if quick else 4,
         "rows": 160 if quick else 400,
         "timed": 16,
         "sample": chosen.sample or (2 if quick else 5),

@@ -14,7 +14,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -198,8 +198,8 @@ def work(order: Order) -> Failure | None:
 
     def post(event: str, /, **facts: Any) -> None:
         line = json.dumps({"event": event, **facts}, ensure_ascii=False)
-        with mail.open("a", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(f"{line}\n")
+        with suppress(FileNotFoundError), mail.open("a", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(f"{line}\n")  # where the folder is gone nobody listens any more; the job goes on
 
     try:
         job = from_plain(order.plain)[order.plain[-1]["key"]]

@@ -81,8 +81,8 @@ class _Nodes(Crew):
 
     def ended(self, tickets: Sequence[Any], patience: float) -> Iterator[tuple[Any, Outcome]]:
         """See Crew.ended."""
-        ask = time.monotonic() >= self._next
-        if ask:  # once for all jobs, and rarely: a result is seen without it
+        if self.asked.cluster == "slurm" and time.monotonic() >= self._next:
+            # once for all jobs, and rarely: a result is seen without it
             self._next = time.monotonic() + self.asked.poll
             tickets[0].watcher.update()
         found = [ticket for ticket in tickets if self._is_over(ticket)]
