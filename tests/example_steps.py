@@ -65,3 +65,8 @@ def hang_once(params, inputs, tools):
         time.sleep(600)
     total = sum(float(artifact.tensors["value"][0]) for artifact in inputs.values())
     return Artifact({"value": np.array([total + np.random.default_rng(params["seed"]).normal()])})
+
+
+@step(version=1)
+def die(params, inputs, tools):
+    os.kill(os.getpid(), signal.SIGKILL)
