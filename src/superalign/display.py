@@ -202,7 +202,7 @@ def plan_lines(plan: DryRun) -> Iterator[str]:
     if memory := plan.memory:
         trained = "gradient and AdamW" if memory.adapter else "axes"
         named = {"weights": memory.weights, "adapter": memory.adapter, trained: memory.optimizer}
-        parts = [f"{name} {_size_of(value)}" for name, value in named.items()]
+        parts = [f"{name} {_size_of(value)}" for name, value in named.items() if value]
         parts.append("activations " + ("not known" if memory.activations is None else _size_of(memory.activations)))
         what = "the learner in training" if memory.adapter else "the largest job"
         yield f"memory of {what}, about {_size_of(memory.total)}: {', '.join(parts)}"
