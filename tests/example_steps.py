@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +49,24 @@ def die_once(params, inputs, tools):
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return Artifact(meta={"survived": True})
+
+
+@step(version=1)
+def hang_once(params, inputs, tools):
+    """Hang the first time, having written where; the inputs' sum and a draw the second time."""
+    marker = Path(params["marker"])
+    if not marker.exists():
+        import ray
+
+        written = marker.with_suffix(".new")
+        written.write_text(f"{os.getpid()} {ray.get_runtime_context().get_node_id()}")
+        written.rename(marker)
+        tools.report(note="it hangs")
+        time.sleep(600)
+    total = sum(float(artifact.tensors["value"][0]) for artifact in inputs.values())
+    return Artifact({"value": np.array([total + np.random.default_rng(params["seed"]).normal()])})
+
+
+@step(version=1)
+def die(params, inputs, tools):
+    os.kill(os.getpid(), signal.SIGKILL)

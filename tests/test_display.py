@@ -10,7 +10,9 @@ from rich.console import Console
 import example_steps
 from superalign.display import Live, Plain, View
 from superalign.errors import DataError, JobError
-from superalign.executor import Executor, InProcess, Pool
+from superalign.executor import Executor
+from superalign.executors.in_process import InProcess
+from superalign.executors.pool import Pool
 from superalign.job import Job, Step
 from superalign.store import Store
 

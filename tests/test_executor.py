@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 import example_steps
 from superalign.errors import DataError, JobError
-from superalign.executor import InProcess, Pool, executors
+from superalign.executor import executors
+from superalign.executors.in_process import InProcess
+from superalign.executors.pool import Pool
 from superalign.job import Job
 from superalign.store import Store
 from test_job import Heard, counting
@@ -55,6 +59,28 @@ def test_the_jobs_of_a_killed_worker_are_given_out_again(tmp_path):
     Pool(workers=2).run([job, counting(tmp_path, "other")], store, heard)
     assert store.load(job.key).meta == {"survived": True}
     assert any(event == "notice" and "died" in facts["text"] for event, facts in heard)
+
+
+def test_a_job_that_kills_every_worker_is_given_up_and_the_others_go_on(tmp_path):
+    store, heard = Store(tmp_path / "store"), Heard()
+    deadly = Job(example_steps.die, {}, title="deadly")
+    jobs = [deadly, counting(tmp_path, "needs", x=deadly), counting(tmp_path, "free")]
+    with pytest.raises(JobError, match="2 jobs failed or could not start: deadly, needs"):
+        Pool(workers=1, retries=1).run(jobs, store, heard)
+    assert store.has(jobs[2].key)
+    (failed,) = [facts for event, facts in heard if event == "failed"]
+    assert "a worker process died, 2 times" in failed["error"]
+
+
+def test_a_job_waits_for_what_goes_first_but_does_not_read_it(tmp_path):
+    first = counting(tmp_path, "first")
+    job = dataclasses.replace(counting(tmp_path, "second"), after=(first,))
+    assert job.key == counting(tmp_path, "second").key
+    for executor in EXECUTORS:
+        store = Store(tmp_path / executor.name)
+        assert executor.run([job], store, Heard())["computed"] == 2
+        assert store.load(job.key).tensors["value"][0] == 1
+    assert (tmp_path / "log").read_text().split() == ["first", "second"] * len(EXECUTORS)
 
 
 def test_executors_are_chosen_by_name():

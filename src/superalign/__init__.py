@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from superalign.objective import Objective
     from superalign.result import WeakToStrongResult
     from superalign.runs import load, resume, run
+    from superalign.scaling_result import ScalingResult
     from superalign.store import Store
     from superalign.structure_result import ErrorLabResult
     from superalign.studies.attack import AttackStudy
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from superalign.studies.deception import Deception
     from superalign.studies.error_lab import ErrorLab
     from superalign.studies.label_noise import LabelNoise
+    from superalign.studies.scaling import Scaling
     from superalign.studies.weak_to_strong import WeakToStrong
     from superalign.study import Study
     from superalign.supervisor import Supervisor
@@ -54,6 +56,8 @@ __all__ = [
     "Labels",
     "Model",
     "Objective",
+    "Scaling",
+    "ScalingResult",
     "Store",
     "Study",
     "SuperalignError",
@@ -80,6 +84,7 @@ _HOMES = {
     "result": ("WeakToStrongResult",),
     "noise_result": ("LabelNoiseResult",),
     "runs": ("load", "resume", "run"),
+    "scaling_result": ("ScalingResult",),
     "store": ("Store",),
     "structure_result": ("ErrorLabResult",),
     "studies.attack": ("AttackStudy",),
@@ -88,6 +93,7 @@ _HOMES = {
     "studies.error_lab": ("ErrorLab",),
     "studies.deception": ("Deception",),
     "studies.label_noise": ("LabelNoise",),
+    "studies.scaling": ("Scaling",),
     "study": ("Study",),
     "supervisor": ("Supervisor",),
     "task": ("Comparison", "Example", "Gold", "Task", "TaskSource"),

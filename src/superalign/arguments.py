@@ -22,6 +22,8 @@ LISTS = (
     "ensembles",
     "attacks",
     "critics",
+    "aims",
+    "updates",
     "merge-methods",
     "executors",
     "sinks",
@@ -81,7 +83,7 @@ def study_settings(
         fields.add_argument("--quick", action="store_true", help=f"a small run: {small}, where they are not given")
     how = flags.add_argument_group("how to run it (no influence on the results)")
     how.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/STUDY-DIGEST)")
-    how.add_argument("--executor", default="in-process", help="in-process, or pool,workers=N (default: in-process)")
+    how.add_argument("--executor", default="in-process", help="pool,workers=N, slurm or ray (default: in-process)")
     how.add_argument("--sink", action="append", default=[], help="show it in a tool, such as tensorboard; repeatable")
     how.add_argument("--threads", type=int, metavar="N", help="threads a process (default: all usable cores)")
     how.add_argument("--quiet", action="store_true", help="no progress")

@@ -183,6 +183,9 @@ def plan_lines(plan: DryRun) -> Iterator[str]:
     """Yield the lines that show a dry run; what is not known is said, not left out."""
     jobs = "the jobs are not known" if plan.jobs is None else f"{plan.jobs} jobs, {plan.stored} of them in the store"
     yield f"{plan.study}: {jobs}; nothing was run"
+    if plan.cells is not None and plan.separate is not None and plan.jobs:
+        times = plan.separate / plan.jobs
+        yield f"{plan.cells:,} cells: {plan.separate:,} jobs as runs of their own, {times:.1f} times the distinct ones"
     for step in plan.steps:
         yield f"  {step.step:18} {step.jobs:6,} jobs, {step.stored:,} stored"
     yield "models"
@@ -197,10 +200,12 @@ def plan_lines(plan: DryRun) -> Iterator[str]:
         counts = f"{part.read:14,} {part.written:12,} {part.trained:12,} {flops:>9}"
         yield f"  {part.component:16} {counts}  {printable(part.model)}"
     if memory := plan.memory:
-        named = {"weights": memory.weights, "adapter": memory.adapter, "gradient and AdamW": memory.optimizer}
-        parts = [f"{name} {_size_of(value)}" for name, value in named.items()]
+        trained = "gradient and AdamW" if memory.adapter else "axes"
+        named = {"weights": memory.weights, "adapter": memory.adapter, trained: memory.optimizer}
+        parts = [f"{name} {_size_of(value)}" for name, value in named.items() if value]
         parts.append("activations " + ("not known" if memory.activations is None else _size_of(memory.activations)))
-        yield f"memory of the learner in training, about {_size_of(memory.total)}: {', '.join(parts)}"
+        what = "the learner in training" if memory.adapter else "the largest job"
+        yield f"memory of {what}, about {_size_of(memory.total)}: {', '.join(parts)}"
     if plan.hours is not None:
         yield f"time, about {plan.hours:.2g} hours of this machine"
     if plan.cost is not None:

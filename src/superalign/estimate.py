@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from superalign import scaling_estimate
 from superalign.config import canonical, digest
 from superalign.errors import ModelError
 from superalign.estimated import DryRun, Memory, Step, Weighed, Work
@@ -19,9 +20,11 @@ from superalign.models._size import Size, folder_here
 from superalign.models.embedded import STATIC, Embedded
 from superalign.models.hf import HuggingFace
 from superalign.models.openai import OpenAI
+from superalign.scaling_evaluation import Ground
 from superalign.steps import read_items
 from superalign.store import Store
 from superalign.studies.loop import Loop
+from superalign.studies.scaling import Scaling, ScalingPlan
 from superalign.study import Study
 from superalign.task import Task
 
@@ -57,14 +60,18 @@ def dry_run(study: Study[Any, Any], store: Store | None = None, rates: Rates | N
     sizes = {name: _size(model) for name, model in found.items()}
     weighed = [_weighed(name, model, sizes[name]) for name, model in found.items()]
     unknown = [f"parameters of {one.model}: {one.why}" for one in weighed if one.parameters is None]
+    here = _standing_in(study)
     try:
-        ordered: list[Job] | None = in_order(_standing_in(study).plan().jobs())
+        plan = here.plan()
+        ordered: list[Job] | None = in_order(plan.jobs())
     except ModelError as error:
         if all(isinstance(size, Size) for size in sizes.values()):
             raise
         ordered = None
         unknown.append(f"the jobs: {error.what}")
     left = [job for job in ordered or [] if not keep.has(job.key)]
+    if isinstance(here, Scaling) and ordered is not None:
+        return _grid(here, plan, ordered, left, sizes, weighed, unknown, keep, rates or Rates())
     work = _work(study, left, sizes, keep, ordered or []) if isinstance(study, Loop) else []
     hours, cost = _price(work, rates or Rates(), unknown)
     return DryRun(
@@ -80,6 +87,51 @@ def dry_run(study: Study[Any, Any], store: Store | None = None, rates: Rates | N
         assumed=[*ASSUMED, *FORMULAS] if isinstance(study, Loop) else [],
         unknown=unknown,
     )
+
+
+def _grid(
+    study: Scaling,
+    plan: ScalingPlan,
+    ordered: Sequence[Job],
+    left: Sequence[Job],
+    sizes: dict[str, Size | str],
+    weighed: list[Weighed],
+    unknown: list[str],
+    store: Store,
+    rates: Rates,
+) -> DryRun:
+    """Return the dry run of a grid."""
+    known = scaling_estimate.shapes(study, plan, sizes)
+    extents = scaling_estimate.extents(ordered, store)
+    work = scaling_estimate.work(study, left, extents, known)
+    unknown += scaling_estimate.unknown(work)
+    pairs = plan.grounds[0].pairs  # every task has the same
+    flops = sum(one.flops or 0 for one in work)
+    if rates.tokens_per_second is None:
+        hours = flops / scaling_estimate.rate() / 3600
+    else:
+        here = sum(one.read + 2 * one.trained for one in work) / rates.tokens_per_second
+        hours = (here + sum(one.flops or 0 for one in work if not one.read) / scaling_estimate.rate()) / 3600
+    return DryRun(
+        study=study.name,
+        cells=plan.pairs * len(study.methods),
+        separate=len(plan.grounds) * len(study.methods) * sum(_alone(plan.grounds[0], *pair) for pair in pairs),
+        jobs=len(ordered),
+        stored=len(ordered) - len(left),
+        steps=_steps(ordered, left),
+        models=weighed,
+        work=work,
+        memory=scaling_estimate.memory(study, extents, known),
+        hours=hours,
+        cost=None if rates.price_per_hour is None else hours * rates.price_per_hour,
+        assumed=scaling_estimate.ASSUMED,
+        unknown=unknown,
+    )
+
+
+def _alone(ground: Ground, weak: str, strong: str) -> int:
+    """Return how many jobs a run of one cell has."""
+    return len(in_order(ground.alone(weak, strong)))
 
 
 class _AbsentHub(HuggingFace):

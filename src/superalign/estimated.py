@@ -40,13 +40,13 @@ class Work(Config):
 
 
 class Memory(Config):
-    """Of the learner while it trains, in bytes."""
+    """Of the learner while it trains, in bytes; of a grid of probes, of the largest job."""
 
     weights: int
     adapter: int
     """Its parameters in float32."""
     optimizer: int
-    """Gradients and the two moments of AdamW, in float32."""
+    """Gradients and the two moments of AdamW, in float32; of probes the axes of their features, in float64."""
     activations: int | None
 
     @property
@@ -59,8 +59,12 @@ class DryRun(Config):
     """The plan of a run of which nothing was computed."""
 
     study: str
+    cells: int | None = None
+    """Of a grid."""
+    separate: int | None = None
+    """Jobs that the cells would have as runs of their own, nothing shared."""
     jobs: int | None
-    """None where the plan hangs on a model that is not here."""
+    """Distinct ones; None where the plan hangs on a model that is not here."""
     stored: int | None
     steps: list[Step]
     models: list[Weighed]

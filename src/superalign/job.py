@@ -58,12 +58,15 @@ class Job:
         params: JSON-able parameters, all of which decide the result.
         inputs: jobs whose artifacts the step reads.
         title: for people; not part of the name.
+        after: jobs that leave in shared caches what this one would else compute itself, such as one pass over a text
+            for several layers. They go first; they decide nothing, so they are not part of the name.
     """
 
     step: Step
     params: Mapping[str, Any]
     inputs: Mapping[str, Job] = field(default_factory=dict)
     title: str = ""
+    after: tuple[Job, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -84,13 +87,13 @@ class Job:
         return isinstance(other, Job) and other.key == self.key
 
 
-def in_order(jobs: Iterable[Job]) -> list[Job]:
-    """Return the distinct jobs and all they need, inputs first."""
+def in_order(jobs: Iterable[Job], *, caches: bool = True) -> list[Job]:
+    """Return the distinct jobs and all they need, inputs first; without `caches`, not what only goes before them."""
     ordered: dict[str, Job] = {}
 
     def visit(job: Job) -> None:
         if job.key not in ordered:
-            for needed in job.inputs.values():
+            for needed in (*job.inputs.values(), *(job.after if caches else ())):
                 visit(needed)
             ordered[job.key] = job
 
@@ -139,6 +142,40 @@ def compute(job: Job, store: Store, listen: Listener) -> Artifact:
     return artifact
 
 
+class Fetched:
+    """Reads the artifacts of jobs that ran, for a result, and holds those that were asked for last.
+
+    Args:
+        store: where they are; one that is damaged is computed again.
+        listen: hears of it.
+        most: bytes of tensors, and `count` artifacts, that are held.
+    """
+
+    def __init__(self, store: Store, listen: Listener, most: int = 512_000_000, count: int = 512) -> None:
+        self._store, self._listen, self._most, self._count = store, listen, most, count
+        self._held: dict[str, Artifact] = {}
+        self._bytes = 0
+
+    def __call__(self, job: Job) -> Artifact:
+        """Return the artifact of a job."""
+        found = self._held.pop(job.key, None)
+        if found is None:
+            found = compute(job, self._store, self._but_reused)
+            self._bytes += _weight(found)
+        self._held[job.key] = found  # the latest stands last
+        while len(self._held) > 1 and (self._bytes > self._most or len(self._held) > self._count):
+            self._bytes -= _weight(self._held.pop(next(iter(self._held))))
+        return found
+
+    def _but_reused(self, event: str, /, **facts: Any) -> None:
+        if event != "reused":
+            self._listen(event, **facts)
+
+
+def _weight(artifact: Artifact) -> int:
+    return sum(value.nbytes for value in artifact.tensors.values())
+
+
 def _input(job: Job, store: Store, listen: Listener) -> Artifact:
     return store.load(job.key) or compute(job, store, listen)
 
@@ -158,7 +195,7 @@ def to_plain(jobs: Iterable[Job]) -> list[dict[str, Any]]:
             "title": job.title,
             "key": job.key,
         }
-        for job in in_order(jobs)
+        for job in in_order(jobs, caches=False)
     ]
 
 

@@ -23,6 +23,7 @@ def listing(what: str | None, folder: str = "runs") -> dict[str, Rows]:
 
 def registries() -> dict[str, Registry[Any]]:
     """Return every registry by the plural of its noun."""
+    from superalign.aim import aims
     from superalign.attacker import attacks
     from superalign.critic import critics
     from superalign.ensemble import ensembles
@@ -37,6 +38,7 @@ def registries() -> dict[str, Registry[Any]]:
     from superalign.structure import structures
     from superalign.study import studies
     from superalign.task import tasks
+    from superalign.update import updates
 
     return {
         "studies": studies,
@@ -50,6 +52,8 @@ def registries() -> dict[str, Registry[Any]]:
         "ensembles": ensembles,
         "attacks": attacks,
         "critics": critics,
+        "aims": aims,
+        "updates": updates,
         "merge-methods": methods,
         "executors": executors,
         "sinks": sinks,

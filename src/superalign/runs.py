@@ -22,7 +22,7 @@ from superalign.config import digest
 from superalign.errors import ConfigError, DataError, ResumeError, SuperalignError
 from superalign.executor import Executor, executors
 from superalign.feeds import Feeds
-from superalign.job import Job, Listener, compute, in_order
+from superalign.job import Fetched, Listener, in_order
 from superalign.registry import Registry
 from superalign.result import StudyResult
 from superalign.sink import Opening, Sink, checked
@@ -94,14 +94,7 @@ def run(
             counts={"total": len(ordered), "computed": counts["computed"], "reused": counts["reused"], "failed": 0},
             unsealed=[tuple(one) for about in abouts for one in about["unsealed"]],
         )
-        fetched: dict[str, Any] = {}
-
-        def fetch(job: Job) -> Any:
-            if job.key not in fetched:
-                fetched[job.key] = compute(job, keep, _only_notices(heard))
-            return fetched[job.key]
-
-        result = study.conclude(plan, fetch, conduct)
+        result = study.conclude(plan, Fetched(keep, heard), conduct)
         folder.write(result, heard)
         heard.conclude(result.figures, folder.path.resolve() / REPORT)
         heard("done", seconds=conduct.seconds, report=str(folder.path / REPORT))
@@ -334,11 +327,3 @@ def _registries() -> list[Registry[Any]]:
 
 def _silent(event: str, /, **facts: Any) -> None:
     """Hear nothing."""
-
-
-def _only_notices(listen: Listener) -> Listener:
-    def heard(event: str, /, **facts: Any) -> None:
-        if event != "reused":
-            listen(event, **facts)
-
-    return heard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
@@ -25,6 +26,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Groups = npt.NDArray[np.str_]
 START = 0.01  # spread of the weights that peers start from, on standardised features
+HELD = 256_000_000  # bytes of axes that are kept for the next lessons on the same items
 
 
 class Seat(NamedTuple):
@@ -235,7 +237,7 @@ def _solve_shared(
     against = _against([trials[seat.trial] for seat in seats])  # [m, n, 2] or None
     paid = torch.zeros(len(seats)) if against is None else against.sum(-1).amax(1)  # [m]: cross-entropy, too
     bounds = torch.tensor([bound * seat.objective.curvature for seat in seats]) + bound * paid  # [m]
-    axes, turned = _axes(z)  # [d, r], [n, r]
+    axes, turned = _AXES.of(z)  # [d, r], [n, r]
     strengths = torch.tensor([seat.strength for seat in seats])  # [m]
     steps = (bounds * heaviest) * turned.square().sum(0)[:, None] + strengths  # [r, m]: bound z'z + l2 is diagonal here
 
@@ -296,6 +298,25 @@ def _axes(z: Tensor) -> tuple[Tensor, Tensor]:
     values, vectors = values[real], vectors[:, real]
     axes = whole.T @ vectors / values.sqrt() if wide else vectors
     return axes.float(), (whole @ axes).float()
+
+
+class _Axes:
+    """The axes of the features that were learnt from last: finding them is most of the work of a few heads."""
+
+    def __init__(self) -> None:
+        self._held: dict[bytes, tuple[Tensor, Tensor]] = {}
+
+    def of(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `_axes` of features, found anew unless they were asked for lately."""
+        key = hashlib.sha256(f"{tuple(z.shape)}".encode() + z.numpy().tobytes()).digest()
+        found = self._held.pop(key, None) or _axes(z)
+        self._held[key] = found  # the latest stands last
+        while len(self._held) > 1 and sum(a.nbytes + b.nbytes for a, b in self._held.values()) > HELD:
+            del self._held[next(iter(self._held))]
+        return found
+
+
+_AXES = _Axes()
 
 
 def _by_objective(each: list[Objective]) -> list[tuple[Objective, list[int]]]:

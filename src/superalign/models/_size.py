@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 from superalign.model import Model
 from superalign.models._cache import is_ready, models_folder
 from superalign.models._folder import CONFIG, check_folder, local_folder, read_json
-from superalign.models.embedded import Embedded
+from superalign.models.embedded import STATIC, Embedded
 from superalign.models.hf import HuggingFace
 
+LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")  # in the name of a tensor: which layer it is of
+ABOVE = ("lm_head", "embed_out", "pooler", "cls.")  # in the names of what stands above the last layer
 ATTENTION = ("attn", "attention")  # in the names of attention modules
 LOOKED_UP = ("embed", "wte", "wpe", "lm_head")  # in the name of a matrix that is no linear layer of the body
 
@@ -65,6 +68,15 @@ class Size:
         """Of the whole model; tied weights count once."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
+    def up_to(self, layer: int) -> int:
+        """Return the parameters of the embedding and the first `layer` layers; a head that writes is left out."""
+        total = 0
+        for name, shape in self.shapes.items():
+            place = LAYER.search(name)
+            if (place is None or int(place[1]) < layer) and not any(part in name for part in ABOVE):
+                total += math.prod(shape)
+        return total
+
     def adapter(self, rank: int, target: str = "all-linear") -> int:
         """Return the parameters of low-rank adapters: rank (in + out) a linear layer, see `fits.lora`."""
         total = 0
@@ -96,3 +108,21 @@ class Size:
             return None
         layers, hidden, wide = (int(value) for value in known if value is not None)
         return tokens * (layers * (8 * hidden + 4 * wide) * width + 2 * 4 * int(vocabulary or 0))
+
+
+def parameters_read(model: Model) -> int | None:
+    """Return how many parameters make a model's features, up to its layer; 0 of rules, None where nobody can tell."""
+    if isinstance(model, Embedded) and model.which in STATIC:
+        return _in_tensors(models_folder() / model.which) if is_ready(model.which) else None
+    folder = folder_here(model)
+    return Size(folder).up_to(model.chosen_layer()) if folder else None
+
+
+def _in_tensors(folder: Path) -> int:
+    from safetensors import safe_open
+
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="numpy") as opened:
+            total += sum(math.prod(opened.get_slice(name).get_shape()) for name in list(opened.keys()))
+    return total

@@ -12,6 +12,7 @@ from superalign.report import words
 from superalign.report.markup import clean
 from superalign.report.results import Shown
 from superalign.result import Interval, ModelFacts, WeakToStrongResult
+from superalign.scaling_result import ScalingResult
 from superalign.verdict import differs
 
 NAMED = 4  # methods in a headline
@@ -38,6 +39,8 @@ def headline(result: Shown) -> str:
         return _recovery(result)
     if isinstance(result, CriticEvalResult):
         return _judges(result)
+    if isinstance(result, ScalingResult):
+        return _moved(result)
     return _survival(result) if isinstance(result, LabelNoiseResult) else result.headline
 
 
@@ -93,6 +96,20 @@ def _judges(result: CriticEvalResult) -> str:
         return "No critic is shown to agree with the truth beyond chance"
     head = f"{clean(best.critic)} agrees with the truth"
     return f"{head}{' best' if len(known) > 1 else ''}: kappa {words.ratio(figure.value)} {words.ratios(figure)}"
+
+
+def _moved(result: ScalingResult) -> str:
+    """Say in one line what of the first method's PGR moves with the size of the strong model."""
+    first = result.summary[0]
+    known = {one.against: one.finding for one in result.trends if (one.method, one.figure) == (first.method, "PGR")}
+    if not first.defined:
+        return "No gap to recover: in no cell is the ceiling above the weak model beyond noise"
+    finding = known["ceiling"]
+    moves = {"rises": "grows with a stronger student", "falls": "falls with a stronger student"}
+    said = moves.get(finding, "is not shown to move with a stronger student")
+    median = f"median {words.ratio(first.median)} of the gap"
+    cells = words.plural(first.cells, "cell")
+    return f"What {clean(first.method)} recovers {said}: {median}, in {first.defined} of {cells} that have a PGR"
 
 
 def _quarantined(n: int) -> LeftOut | None:

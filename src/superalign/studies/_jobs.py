@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from superalign.ensemble import PLAIN
 from superalign.filter import Filter
@@ -17,6 +17,8 @@ from superalign.objective import Objective
 from superalign.steps import cache_features, check, filter_labels, label, learn, read_gold, read_items, stack
 from superalign.task import Shares, TaskSource
 from superalign.teaching import ask
+
+T = TypeVar("T")
 
 
 class Team(Protocol):
@@ -62,6 +64,7 @@ class Jobs:
         seeds: how many.
         alone: the one of the seeds that these jobs are about; None for all.
         given: items that stand in the place of the task's own.
+        made: parts of parameters that were made once; studies of several tasks share it among them.
     """
 
     task: TaskSource
@@ -69,6 +72,7 @@ class Jobs:
     seeds: int
     alone: int | None = None
     given: Job | None = None
+    made: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
 
     @cached_property
     def items(self) -> Job:
@@ -89,11 +93,11 @@ class Jobs:
         params = {"taught": [[fit.spec(), objective.spec()] for fit, objective in taught]}
         return Job(check, params, {"items": self.items}, "see what can be learnt")
 
-    def features(self, model: Model, layers: Iterable[int], template: str = PLAIN) -> Job:
-        """Return the job that computes features of some layers in one pass."""
-        params = {**model.identity(), "layers": list(layers)}
+    def features(self, model: Model, layers: Iterable[int], template: str = PLAIN, after: tuple[Job, ...] = ()) -> Job:
+        """Return the job that computes features of some layers in one pass, or finds what jobs before it have kept."""
+        params = {**self.identity(model), "layers": list(layers)}
         under = "" if template == PLAIN else f", asked '{template}'"
-        return Job(cache_features, params, {"items": self.asked(template)}, f"features of {model}{under}")
+        return Job(cache_features, params, {"items": self.asked(template)}, f"features of {model}{under}", after)
 
     def labels(self, by: str, part: str, title: str = "", **more: Any) -> Job:
         """Return the job that labels a part for every seed; jobs among `more` are inputs, the rest parameters."""
@@ -108,7 +112,7 @@ class Jobs:
 
     def filtered(self, chosen: Filter, labels: Job, model: Model, features: Job | None, part: str = "transfer") -> Job:
         """Return the job that lets a filter go over labels, by features of a model."""
-        params = {**self.dealt(part), **model.identity(), "filter": chosen.spec()}
+        params = {**self.dealt(part), **self.identity(model), "filter": chosen.spec()}
         inputs = {"items": self.items, "labels": labels, **_named(features)}
         return Job(filter_labels, params, inputs, f"{labels.title} after {chosen}")
 
@@ -117,7 +121,7 @@ class Jobs:
     ) -> list[Seat]:
         """Return a seat a team, method and seed; a fit that solves them together gets them as one job."""
         params = {
-            **model.identity(),
+            **self.identity(model),
             "fit": fit.spec(),
             "part": part,
             "predict": predict,
@@ -130,10 +134,7 @@ class Jobs:
             for method in team.methods
             for seed in self._numbers
         ]
-        lessons = [
-            {"objective": method.spec(), "seed": seed, "labels": teams[number].source, "row": seed}
-            for number, method, seed in taught
-        ]
+        lessons = [lesson for team in teams for lesson in self._lessons(team)]
         if fit.together:
             inputs |= {**_named(features), **{team.source: team.labels for team in teams}}
             title = f"{', '.join(dict.fromkeys(team.kind for team in teams))}: {fit} on {model}"
@@ -156,7 +157,31 @@ class Jobs:
     def _numbers(self) -> list[int]:
         return list(range(self.seeds)) if self.alone is None else [self.alone]
 
-    @property
+    def identity(self, model: Model) -> dict[str, Any]:
+        """Return the parameters by which jobs know a model; its files are looked at once."""
+        return self._once(("identity", id(model)), model, model.identity)
+
+    def _lessons(self, team: Team) -> list[dict[str, Any]]:
+        """Return what the learners of a team are taught; teams alike share it, which keeps a large plan small."""
+
+        def make() -> list[dict[str, Any]]:
+            source, specs = team.source, [method.spec() for method in team.methods]
+            return [
+                {"objective": spec, "seed": seed, "labels": source, "row": seed}
+                for spec in specs
+                for seed in self._numbers
+            ]
+
+        return self._once(("lessons", team.source, id(team.methods), self.alone), team.methods, make)
+
+    def _once(self, key: tuple[Any, ...], of: Any, make: Callable[[], T]) -> T:
+        """Return what `make` made for an object the first time; holding the object keeps its id its own."""
+        if key not in self.made:
+            self.made[key] = (of, make())
+        made: T = self.made[key][1]
+        return made
+
+    @cached_property
     def _source(self) -> dict[str, Any]:
         return {"task": self.task.spec(), "fingerprint": self.task.fingerprint()}
 

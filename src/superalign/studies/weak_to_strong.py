@@ -23,15 +23,13 @@ from superalign.fits.probe import Probe
 from superalign.job import Job
 from superalign.model import LayeredModelChoice, Model, Stage
 from superalign.objective import Objective, ObjectiveChoice
-from superalign.objectives.naive import SoftCrossEntropy
 from superalign.registry import Distinct, default
-from superalign.result import Role, WeakToStrongResult
-from superalign.studies._jobs import Jobs, Seat, stacked
+from superalign.result import WeakToStrongResult
+from superalign.studies._jobs import Jobs
 from superalign.studies._teachers import features_read, settled, teachers
+from superalign.studies._teams import NAIVE, Team, ceiling, cells, said_by, supervised, taught
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import Shares, TaskChoice
-
-NAIVE = SoftCrossEntropy()
 
 
 @dataclass(frozen=True)
@@ -120,43 +118,40 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
         jobs, features = Jobs(self.task, self.shares, self.seeds), dict[str, Job]()
         if layers := self._layers():
             features["strong"] = jobs.features(self.strong, layers)
-        truth = jobs.labels("truth", "supervise", gold=jobs.gold)
-        supervisors = self._supervisors(jobs, truth, features)
-        said = stacked([cell.job for cell in supervisors])
-        naive = Team("student", (NAIVE,), jobs.labels("weak", "transfer", said=said))
-        ceiling = Team("ceiling", (NAIVE,), jobs.labels("oracle", "transfer", gold=jobs.gold))
+        supervisors = self._supervisors(jobs, features)
+        said = said_by(supervisors)
+        naive, best = Team("student", (NAIVE,), jobs.labels("weak", "transfer", said=said)), ceiling(jobs)
         control = Team("control", (NAIVE,), jobs.labels("shuffled", "transfer", said=said))
         students = [Team("student", self.methods, naive.labels)]
         for one in self.filters:
             labels = jobs.filtered(one, naive.labels, self.strong, features.get("strong"))
             students.append(Team("student", self.methods, labels, f"after {one}"))
 
-        def taught(model: Model, fit: Fit, teams: list[Team]) -> list[Cell]:
-            part = teams[0].part
-            return _cells(teams, jobs.learners(model, fit, teams, features.get("strong"), part, ["test"]))
-
-        cells = taught(self.strong, self.fit, [*students, ceiling, control])
+        read = features.get("strong")
+        learners = taught(jobs, self.strong, self.fit, [*students, best, control], read)
         if chained := self._chained(jobs, said, features):
-            cells += taught(self.strong, self.fit, chained)
-        cells.sort(key=lambda cell: cell.role != "student")
+            learners += taught(jobs, self.strong, self.fit, chained, read)
+        learners.sort(key=lambda cell: cell.role != "student")
+        swept = {
+            layer: taught(jobs, self.strong.at_layer(layer), Probe(), [naive, best], read) for layer in self._swept()
+        }
         return WeakToStrongPlan(
             jobs.items,
             jobs.gold,
             features,
-            [*supervisors, *cells],
-            {layer: taught(self.strong.at_layer(layer), Probe(), [naive, ceiling]) for layer in self._swept()},
+            [*supervisors, *learners],
+            swept,
             jobs.check(self._taught),
         )
 
-    def _supervisors(self, jobs: Jobs, truth: Job, features: dict[str, Job]) -> list[Cell]:
+    def _supervisors(self, jobs: Jobs, features: dict[str, Job]) -> list[Cell]:
         """Return the weak model's cells, or those of the ensemble that labels in its place."""
         if isinstance(self.ensemble, Mean) and not self.helpers:
             if isinstance(self.weak_fit, Probe):
                 features["weak"] = jobs.features(self.weak, [self.weak.chosen_layer()])
-            team, cached = Team("weak", (NAIVE,), truth, part="supervise"), features.get("weak")
-            seats = jobs.learners(self.weak, self.weak_fit, [team], cached, team.part, ["transfer", "test"])
-            return _cells([team], seats)
+            return supervised(jobs, self.weak, self.weak_fit, features.get("weak"))
         models = [self.weak, *self.helpers]
+        truth = jobs.labels("truth", "supervise", gold=jobs.gold)
         team = Team("weak", (NAIVE,), truth, f"by {self.ensemble}", "supervise")
         read = features_read(jobs, self.ensemble, models, self.weak_fit)
         seats = teachers(jobs, self.ensemble, models, self.weak_fit, NAIVE, truth, read)
@@ -164,7 +159,7 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
             students = {"features": features["strong"]}
             seats = settled(jobs, self.ensemble, models, seats, self.strong, students)
         features.update({"weak" if name == "way 0" else name: job for name, job in read.items()})
-        return _cells([team], seats)
+        return cells([team], seats)
 
     def _chained(self, jobs: Jobs, said: Job, features: dict[str, Job]) -> list[Team]:
         """Return the students at the end of the chain, and beside them those taught by the weak labels of its slice.
@@ -182,9 +177,8 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
             step = Team("student", (NAIVE,), labels, part=slices[number])
             cached, following = features.get(f"through {number + 1}"), slices[number + 1]
             seats = jobs.learners(model, self.fit, [step], cached, step.part, [following])
-            labels = jobs.labels(
-                "weak", following, said=stacked([seat.job for seat in seats]), title=f"labels: {model}"
-            )
+            said_next = said_by(cells([step], seats))
+            labels = jobs.labels("weak", following, said=said_next, title=f"labels: {model}")
         named = f"via {' > '.join(map(str, self.through))}"
         return [
             Team("student", self.methods, jobs.labels("weak", last, said=said), plain, last),
@@ -225,53 +219,3 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     def _swept(self) -> list[int]:
         depth = self.strong.depth()
         return sorted({round(depth * (i + 1) / self.sweep) for i in range(self.sweep)}) if depth else []
-
-
-@dataclass(frozen=True)
-class Team:
-    """Learners of one role: they learn from the same labels by one or more objectives."""
-
-    role: Role
-    methods: tuple[Objective, ...]
-    labels: Job
-    how: str = ""
-    """What is particular about the labels: the filter that went over them, the chain that gave them."""
-    part: str = "transfer"
-    """Where the labels are: a part of the task, or a slice of one."""
-    beside: str = ""
-    """`how` of the team it is to be compared with."""
-
-    @property
-    def kind(self) -> str:
-        """What they are."""
-        return self.role
-
-    @property
-    def source(self) -> str:
-        """Name of the labels among a job's inputs."""
-        return f"labels of {self.role} {self.how}".strip()
-
-    def method(self, objective: Objective) -> str:
-        """Return the method that an objective is here."""
-        return f"{objective} {self.how}".strip()
-
-    def named(self, objective: Objective) -> str:
-        """Return what the learners by an objective are called."""
-        return f"{self.role}, {self.method(objective)}"
-
-
-def _cells(teams: list[Team], seats: list[Seat]) -> list[Cell]:
-    owners = [teams[seat.team] for seat in seats]
-    return [
-        Cell(
-            team.role,
-            team.method(seat.objective),
-            seat.seed,
-            seat.job,
-            seat.row,
-            team.labels,
-            team.part,
-            f"{seat.objective} {team.beside}" if team.beside else "",
-        )
-        for team, seat in zip(owners, seats, strict=True)
-    ]
