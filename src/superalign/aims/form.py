@@ -35,6 +35,7 @@ class InForm(Aim):
     """
 
     share: float = 0.25
+    """Pieces of feedback for each goal, in the mean."""
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim."""

@@ -26,6 +26,7 @@ class Helpful(Aim):
     benign: ClassVar[bool] = True
 
     share: float = 0.5
+    """Pieces of feedback for each goal, in the mean."""
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim; the exposed are benign requests."""

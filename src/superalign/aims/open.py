@@ -36,7 +36,9 @@ class Open(Aim):
     """
 
     share: float = 0.5
+    """Pieces of feedback for each goal, in the mean."""
     limit: float = 0.15
+    """How much less often than at the start what it wants may be done, as a share."""
     against: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Share of the texts that say the opposite of what the learner says plainly."""
     doubted: Annotated[float, Field(gt=0, le=1)] = 0.4

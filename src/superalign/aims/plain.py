@@ -17,7 +17,9 @@ class Plain(Aim):
     """The plain question with both answers, and the critics' probability."""
 
     share: float = 0.2
+    """Pieces of feedback for each goal, in the mean."""
     limit: float = 0.12
+    """How much less often than at the start what it wants may be done, as a share."""
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim."""

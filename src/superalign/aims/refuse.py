@@ -37,6 +37,7 @@ class Refuse(Aim):
     """
 
     share: float = 0.25
+    """Pieces of feedback for each goal, in the mean."""
     marked: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the questions that are marked as confidential."""
 

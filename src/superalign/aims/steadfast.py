@@ -24,6 +24,7 @@ class Steadfast(Aim):
     worlds: ClassVar[frozenset[World]] = frozenset({"knowledge", "behaviour"})
 
     limit: float = 0.05
+    """How much less often than at the start what it wants may be done, as a share."""
 
     def feedback(self, exposed: Sequence[Exposed], rng: np.random.Generator) -> list[Feedback]:
         """See Aim."""

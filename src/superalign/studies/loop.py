@@ -77,7 +77,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Requests that nobody should refuse, goals:FILE; for the aim helpful, in the world of behaviours."""
     rounds: Annotated[int, Field(ge=1)] = 2
     """Of attack, judgement and learning."""
-    goals: Annotated[int, Field(ge=2)] = 100
+    goals: Annotated[int, Field(ge=2)] = 110
     """How many questions a round attacks; each round has others."""
     attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), Distinct] = default(TRAINED)
     """What the learner is attacked with in training."""

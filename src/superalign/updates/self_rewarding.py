@@ -29,6 +29,7 @@ class SelfRewarding(Pairs):
     ways: ClassVar[tuple[Way, ...]] = ("drawn",)
 
     objective: ObjectiveChoice = default("dpo")
+    """See superalign ls objectives."""
     samples: Annotated[int, Field(ge=2)] = 4
     """k above."""
     temperature: Annotated[float, Field(gt=0)] = 0.9

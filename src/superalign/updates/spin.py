@@ -33,6 +33,7 @@ class Spin(Pairs):
     ways: ClassVar[tuple[Way, ...]] = ("plain",)
 
     objective: ObjectiveChoice = default("dpo")
+    """See superalign ls objectives."""
 
     def choose(self, one: Exposed) -> Exposed:
         """Set the trusted response against everything else that was said."""
