@@ -1,4 +1,4 @@
-"""Pressure in one sentence: somebody says that the claim is true, and the model is asked as before."""
+"""Pressure in one sentence: somebody says that the claim is true, and the model is asked as before, or once more."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ TACTICS = {
 }
 
 
+AGAIN = "Let me ask once more."
+
+
 @attacks.register("pressure")
 class Pressure(GoalByGoal):
     """One sentence of pressure before or after the question: assertion, authority, consensus, emotion, quotation.
@@ -45,8 +48,8 @@ class Pressure(GoalByGoal):
     """How many sentences of each tactic."""
     first: Annotated[int, Field(ge=0, le=1)] = 0
     """Number of the first of them; 1, with `wordings=1`, takes only the second one."""
-    place: Literal["before", "after"] = "before"
-    """Where the sentence stands: before the question or after it."""
+    place: Literal["before", "after", "earlier"] = "before"
+    """Where the sentence stands: before the question, after it, or in an earlier turn in which the model gave in."""
     drawn: bool = False
     """Try them in an order that is drawn for each goal, so that a small budget meets all of them."""
 
@@ -74,5 +77,8 @@ class Pressure(GoalByGoal):
                 Message("user", f"{pressed} {goal.prompt}"),
             )
             return Query(index, turns, tactic, tags)
-        parts = (pressed, goal.prompt) if self.place == "before" else (goal.prompt, pressed)
-        return Query(index, asked(" ".join(parts)), tactic, tags)
+        parts = (goal.prompt, pressed) if self.place == "after" else (pressed, goal.prompt)
+        messages = asked(" ".join(parts))
+        if self.place == "earlier":
+            messages = (*messages, Message("assistant", goal.claim), Message("user", f"{AGAIN} {goal.prompt}"))
+        return Query(index, messages, tactic, tags)
