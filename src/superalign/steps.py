@@ -189,16 +189,19 @@ def labels_of(given: Artifact, row: int, items: npt.NDArray[np.int64]) -> Labels
 def part_of(task: Task, shares: Sequence[int], seed: int, name: str) -> npt.NDArray[np.int64]:
     """Return the item indices of a part (`transfer`), or of a slice of it (`transfer 2/3`, the second of three).
 
-    Slices are dealt by group: no related items are in two of them. Items of another aim, whose fixed part is
-    `conflict`, are in none of the three parts; `transfer + conflict` is that part and them.
+    Slices are dealt by group: no related items are in two of them. `transfer + supervise` is both parts. Items of
+    another aim, whose fixed part is `conflict`, are in none of the three; `transfer + conflict` is that part and them.
 
     Raises:
         DataError: there are none, or too few for that many slices.
     """
-    rows = split(task, (shares[0], shares[1], shares[2]), seed)[PARTS.index(whole(name))]
+    parts = split(task, (shares[0], shares[1], shares[2]), seed)
+    rows = parts[PARTS.index(whole(name))]
     if name.endswith(f" + {CONFLICT}"):
         aside = [place for place, part in enumerate(task.fixed_parts) if part == CONFLICT]
         return np.sort(np.concatenate([rows, np.array(aside, dtype=np.int64)]))
+    if " + " in name:
+        return np.sort(np.concatenate([rows, parts[PARTS.index(name.partition(" + ")[2])]]))
     if not len(rows):
         raise DataError(f"no item is left for the {name} part", fix="give the task more rows, or other shares")
     number, _, of = name.removeprefix(whole(name)).partition("/")
