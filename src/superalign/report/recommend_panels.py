@@ -80,7 +80,7 @@ def supervisors(result: RecommendResult) -> Markup:
     columns = [Column("Supervisor"), *numbers("Accuracy", "95% interval", "Squared error", "Like the strong model")]
     beside = [Column("Supervisors"), *numbers("Agreement", "Kappa", "Error similarity")]
     what = (
-        "Cross-fitted on the gold labels. Similarity of errors is CAPA: 0 is independent errors, 1 the same; beside the "
+        "Cross-fitted on the gold labels. Error similarity is CAPA: 0 is independent errors, 1 the same; beside the "
         "strong model, that is taught by the same labels. Agreement and kappa are of unlabelled items."
     )
     body = table(columns, rows, "Supervisors")
@@ -93,8 +93,8 @@ def predictors(check: Check) -> Markup:
     columns = [Column("Figure"), *numbers("rho with the truth", "Regret")]
     what = (
         "Spearman's rho of each figure with true accuracy over the candidates with a supervisor, and what the one it "
-        "puts first lacks to the best of them. Means over seeds, with intervals by the t quantile; seeds share the test "
-        "part, and are not independent."
+        "puts first lacks to the best of them. Means over seeds, with intervals by the t quantile; seeds share the "
+        "test part, and are not independent."
     )
     return tabled("predictors", "What orders the candidates", what, table(columns, rows, "Predictors"))
 
