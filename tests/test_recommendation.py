@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, cohen_kappa_score
 
-from superalign.recommendation import error_similarity, misfit, sharpened, squared_error
+from superalign.metric import Bounds
+from superalign.recommendation import error_similarity, misfit, retrained, sharpened, squared_error, widened
 
 
 def two(p: np.ndarray) -> np.ndarray:
@@ -100,3 +101,12 @@ def test_where_everything_is_right_there_is_a_width() -> None:
     found = sharpened(np.ones(30, bool), np.arange(30) % 3 > 0, 0.6, 50, np.arange(30)).bounds
     assert found.low < 0.95
     assert found.value == found.high == 1
+
+
+def test_intervals_of_cross_fitted_figures_are_wider() -> None:
+    assert retrained(5) == pytest.approx((1 / 5 + 1 / 4) / (1 / 5))
+    assert widened(Bounds(0.1, 0.0, 0.3), 5) == pytest.approx((0.1, 0.1 - 0.1 * 1.5, 0.1 + 0.2 * 1.5))
+    correct, agrees = np.arange(100) % 4 > 0, np.arange(100) % 3 > 0
+    plain, wide = (sharpened(correct, agrees, 0.6, 200, np.arange(100), factor).bounds for factor in (1, retrained(5)))
+    assert plain.value == wide.value
+    assert (wide.high - wide.low) / (plain.high - plain.low) == pytest.approx(1.5, abs=0.08)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,16 @@ from superalign.model import Model
 from superalign.recommend_check import Found, Grid, checked
 from superalign.recommend_result import Candidate, RecommendResult, RecommendRow, SupervisorFacts, SupervisorPair
 from superalign.recommend_verdict import flags, verdict
-from superalign.recommendation import Sharpened, error_similarity, misfit, sharpened, squared_error
-from superalign.recommending import TAKES, folds, gold_rows
+from superalign.recommendation import (
+    Sharpened,
+    error_similarity,
+    misfit,
+    retrained,
+    sharpened,
+    squared_error,
+    widened,
+)
+from superalign.recommending import FOLDS, TAKES, folds, gold_rows
 from superalign.result import Interval, ModelFacts
 from superalign.scoring import TestPart, conducted, interval, model_facts, task_facts
 from superalign.steps import part_of
@@ -228,9 +237,9 @@ class SeedScores:
             method=one.method,
             budget=one.budget,
             predicted=interval(self.sharp[place].bounds),
-            behind=None if place == first else interval(self.bootstrap.mean(behind)),
+            behind=None if place == first else self._difference(behind),
             cross_fitted=interval(clustered_share(self.groups, right)),
-            gain=None if weak is None else interval(self.bootstrap.mean(right.astype(float) - self._right(weak))),
+            gain=None if weak is None else self._difference(right.astype(float) - self._right(weak)),
             misfit=found,
             bound=bound,
             squared_error=squared_error(self._held(said), self.truth),
@@ -244,9 +253,8 @@ class SeedScores:
         for said in self.said:
             same = said.argmax(-1) == together
             elsewhere = float(same[:-1, self.fresh].mean())
-            found.append(
-                sharpened(self._right(said), same[self.fold, self.gold], elsewhere, len(self.fresh), self.groups)
-            )
+            agrees, among = same[self.fold, self.gold], len(self.fresh)
+            found.append(sharpened(self._right(said), agrees, elsewhere, among, self.groups, retrained(FOLDS)))
         return found
 
     def _told(self, place: int) -> list[float | None]:
@@ -273,6 +281,9 @@ class SeedScores:
             return None
         said = self.said[place][-1, self.fresh]
         return float((said.argmax(-1) == weak[-1, self.fresh].argmax(-1)).mean())
+
+    def _difference(self, values: npt.NDArray[np.floating[Any]]) -> Interval:
+        return interval(widened(self.bootstrap.mean(values), FOLDS))
 
     def _similarity(self, a: FloatArray, b: FloatArray) -> float | None:
         return error_similarity(self._held(a), self._held(b), self.truth)

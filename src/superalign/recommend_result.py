@@ -15,7 +15,8 @@ Figure = Literal[
 class Candidate(Config):
     """A way to teach the strong model, and what is predicted of it for one seed; no truth but the gold labels is in it.
 
-    Intervals are of one set of gold labels and do not know that the first of many is first by luck, too.
+    Intervals are of one set of gold labels, widened for what is owed to the labels that were learnt from (Nadeau and
+    Bengio 2003); they do not know that the first of many is first by luck, too.
     """
 
     rank: int

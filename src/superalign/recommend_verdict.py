@@ -26,15 +26,15 @@ def verdict(
 
 def flags(candidates: Sequence[Candidate]) -> list[str]:
     """Return what must be known before a prediction is quoted."""
-    said = "is first by luck, too: its own prediction leans to the high side"
+    said = "is first by luck, too: by that alone its prediction would lean to the high side"
     return [f"the first of {len(candidates)} candidates {said}"]
 
 
 def called(one: Candidate) -> str:
-    """Write what a candidate is: embedded:minilm, logconf, 50 gold labels."""
+    """Write what a candidate is: embedded:minilm, logconf + 50 gold labels."""
     if one.supervisor is None:
         return f"no supervisor, {_labels(one.budget)}"
-    own = f", {_labels(one.budget)} mixed in" if one.budget else ""
+    own = f" + {_labels(one.budget)}" if one.budget else ""
     return f"{one.supervisor}, {one.method}{own}"
 
 

@@ -55,6 +55,21 @@ def error_similarity(a: FloatArray, b: FloatArray, truth: IntArray) -> float | N
     return float(((x * y).sum(1).mean() - expected) / (1 - expected))
 
 
+def retrained(folds: int) -> float:
+    """Return how much larger than that of one training the variance of a cross-fitted figure must be taken.
+
+    Folds share most of what they learn from, so that the items alone do not show how much a figure owes to that.
+    Nadeau and Bengio 2003, section 3: (1 / K + n_held / n_trained) in the place of 1 / K, for K folds.
+    """
+    return 1 + folds / (folds - 1)
+
+
+def widened(bounds: Bounds, folds: int) -> Bounds:
+    """Return a cross-fitted difference whose interval also knows of the luck in what was learnt from."""
+    value, factor = bounds.value, retrained(folds) ** 0.5
+    return Bounds(value, value + factor * (bounds.low - value), value + factor * (bounds.high - value))
+
+
 @dataclass(frozen=True)
 class Sharpened:
     """A share that was counted on few items and corrected by what is known of many.
@@ -70,7 +85,7 @@ class Sharpened:
 
 
 def sharpened(
-    correct: BoolArray, agrees: BoolArray, agrees_elsewhere: float, n: int, groups: npt.ArrayLike
+    correct: BoolArray, agrees: BoolArray, agrees_elsewhere: float, n: int, groups: npt.ArrayLike, factor: float = 1.0
 ) -> Sharpened:
     """Return the accuracy of a learner from few items with a label and its agreement with a reference on many without.
 
@@ -85,6 +100,7 @@ def sharpened(
         agrees_elsewhere: the share of the n other items where it agrees.
         n: how many those are.
         groups: of the N items.
+        factor: of the variance, where who was scored was trained on other parts of the same items; see `retrained`.
     """
     c, a = correct.astype(np.float64), agrees.astype(np.float64)
     spread = float(a.var())
@@ -93,4 +109,4 @@ def sharpened(
     share, among = min(1.0, max(0.0, float(values.mean()))), len(np.unique(np.asarray(groups)))
     variance = clustered_variance(groups, values) + slope**2 * agrees_elsewhere * (1 - agrees_elsewhere) / n
     effective = share * (1 - share) / variance if variance > 0 and 0 < share < 1 else float(among)
-    return Sharpened(values, wilson(share, effective, among))
+    return Sharpened(values, wilson(share, effective / factor, among))

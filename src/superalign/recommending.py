@@ -57,14 +57,15 @@ def mix_labels(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """
     task, few = Task.from_meta(inputs["items"].meta), inputs["few"].tensors
     probs, weight = np.full_like(few["probs"], np.nan), np.zeros_like(few["weight"])
-    for row, seed in enumerate(np.repeat(params["seeds"], TAKES).tolist()):
-        transfer = part_of(task, params["shares"], seed, "transfer")
+    for number, seed in enumerate(params["seeds"]):
+        transfer, both = (part_of(task, params["shares"], seed, x) for x in ("transfer", "transfer + supervise"))
         own = gold_rows(task, params["shares"], seed, params["gold"])[: params["budget"]]
-        probs[row, part_of(task, params["shares"], seed, "transfer + supervise")] = 1 / len(task.classes)
-        probs[row, own], weight[row, own] = few["probs"][row, own], few["weight"][row, own]
-        if "said" in inputs:
-            given = WeakSupervisor().label(inputs["said"].tensors["probs"][row][transfer])
-            probs[row, transfer], weight[row, transfer] = given.probs, given.weight
+        for row in range(number * TAKES, (number + 1) * TAKES):
+            probs[row, both] = 1 / len(task.classes)
+            probs[row, own], weight[row, own] = few["probs"][row, own], few["weight"][row, own]
+            if "said" in inputs:
+                given = WeakSupervisor().label(inputs["said"].tensors["probs"][row][transfer])
+                probs[row, transfer], weight[row, transfer] = given.probs, given.weight
     names = [WeakSupervisor.__name__] * ("said" in inputs) + [GroundTruth.__name__] * bool(params["budget"])
     return Artifact({"probs": probs, "weight": weight}, {"by": " and ".join(names)})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -131,9 +131,9 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     task = Task.from_meta(inputs["items"].meta)
     lessons, predict = [], []
     noise = _Noise(params, task, tools)
+    rows_of = cache(partial(part_of, task, params["shares"]))
     for plan in params["lessons"]:
-        dealt = task, params["shares"], plan["seed"]
-        rows = part_of(*dealt, params["part"])
+        rows = rows_of(plan["seed"], params["part"])
         labels = labels_of(inputs[plan["labels"]], plan["row"], rows)
         objective = objectives.build(plan["objective"])
         fit.check(objective, task)
@@ -144,7 +144,7 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         gold = inputs.get("gold")
         oracle = Gold(gold.tensors["labels"][rows], whole(params["part"])) if gold else None
         lessons.append(Lesson(objective, rows, labels, plan["seed"], oracle))
-        predict.append(np.sort(np.concatenate([part_of(*dealt, name) for name in params["predict"]])))
+        predict.append(np.sort(np.concatenate([rows_of(plan["seed"], name) for name in params["predict"]])))
     learned = fit.learn(model, task, lessons, predict, store=tools.store, report=tools.report)
     tensors = {"probs": _placed([one.probs for one in learned], predict, len(task.items))}
     scores = [one.scores for one in learned if one.scores is not None]

@@ -124,7 +124,7 @@ def _dots(result: RecommendResult) -> Spec:
     true = {(r.supervisor, r.method, r.budget): r.accuracy for r in result.rows if r.seed == 0}
     dots, marks = list[Dot](), list[Mark]()
     for one in shown:
-        name = f"{one.rank}. {cut(called(one).replace('embedded:', ''), 60)}"
+        name = f"{one.rank}. {cut(called(one).replace('embedded:', '').removesuffix(' labels'), 60)}"
         colour = CONTROL if told_apart(one) else STUDENTS[0]
         said = f"{name}: {words.percent(one.predicted.value)} {words.percents(one.predicted)}"
         low, value, high = (100 * x for x in (one.predicted.low, one.predicted.value, one.predicted.high))
