@@ -77,7 +77,8 @@ def test_no_prediction_depends_on_truth_but_the_gold_labels(tiny, tmp_path) -> N
     store, others = Store(tmp_path / "store"), set(range(Few().n)) - set(allowed())
     said = {}
     for name, flipped in {"honest": (), "others": tuple(others), "one": allowed()[:1]}.items():
-        result = run(study(tiny, task=Few(flipped=flipped)), out=tmp_path / name, store=store)
+        asked = study(tiny, task=Few(flipped=flipped), methods=("logconf",), budgets=(0, GOLD))
+        result = run(asked, out=tmp_path / name, store=store)
         said[name] = told(result)
         assert [(one.part, one.n) for one in result.unsealed] == [("supervise", GOLD)]
         assert result.check is None
@@ -93,7 +94,7 @@ def test_who_is_scored_on_a_fold_had_none_of_its_labels(tiny, tmp_path) -> None:
     assert {len(set(fold[rows // 2 == group])) for group in set(rows // 2)} == {1}
     said = []
     for flipped in ((), tuple(rows[fold == 0].tolist())):
-        plan = study(tiny, task=Few(flipped=flipped)).plan()
+        plan = study(tiny, task=Few(flipped=flipped), methods=("logconf",), budgets=(0, GOLD)).plan()
         cells = {"weak": next(iter(plan.supervisors.values())), **{str(one): one.cells for one in plan.asked}}
         found = [
             [compute(cell.job, store, Heard()).tensors["probs"][cell.row] for cell in each] for each in cells.values()
@@ -200,6 +201,7 @@ def test_more_gold_labels_than_there_are_items() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_the_command_on_embedded_models(embedded_home, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["--weak", "embedded:vader", "embedded:wordllama", "--strong", "embedded:minilm,layer=2"]
