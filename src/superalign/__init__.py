@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from superalign.model import Model
     from superalign.noise_result import LabelNoiseResult
     from superalign.objective import Objective
+    from superalign.recommend_result import RecommendResult
     from superalign.result import WeakToStrongResult
     from superalign.runs import load, resume, run
     from superalign.scaling_result import ScalingResult
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from superalign.studies.deception import Deception
     from superalign.studies.error_lab import ErrorLab
     from superalign.studies.label_noise import LabelNoise
+    from superalign.studies.recommend import Recommend
     from superalign.studies.scaling import Scaling
     from superalign.studies.weak_to_strong import WeakToStrong
     from superalign.study import Study
@@ -56,6 +58,8 @@ __all__ = [
     "Labels",
     "Model",
     "Objective",
+    "Recommend",
+    "RecommendResult",
     "Scaling",
     "ScalingResult",
     "Store",
@@ -81,6 +85,7 @@ _HOMES = {
     "label": ("Labels",),
     "model": ("Model",),
     "objective": ("Objective",),
+    "recommend_result": ("RecommendResult",),
     "result": ("WeakToStrongResult",),
     "noise_result": ("LabelNoiseResult",),
     "runs": ("load", "resume", "run"),
@@ -93,6 +98,7 @@ _HOMES = {
     "studies.error_lab": ("ErrorLab",),
     "studies.deception": ("Deception",),
     "studies.label_noise": ("LabelNoise",),
+    "studies.recommend": ("Recommend",),
     "studies.scaling": ("Scaling",),
     "study": ("Study",),
     "supervisor": ("Supervisor",),

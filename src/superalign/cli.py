@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _standard_output():
             _check_encoding(words)
+            if words[:1] == ["recommend"]:
+                words.insert(0, "run")
             options = parser().parse_args(words)
             handler: Handler = options.handler
             return handler(options)
@@ -93,6 +95,7 @@ def parser() -> Parser:
     run = command("run", _run, "run a study, by name or from a config file", "superalign run weak-to-strong --seeds 3")
     run.add_argument("what", metavar="STUDY|CONFIG.yaml", nargs="?", help="a study's name or a config file")
     run.add_argument("rest", nargs=argparse.REMAINDER, help="settings; see superalign run STUDY --help")
+    command("recommend", _run, "short for: superalign run recommend", "superalign recommend --gold 100 --check 5")
     resume = command(
         "resume", _resume, "finish a run that was stopped", "superalign resume runs/weak-to-strong-1a2b3c4d"
     )

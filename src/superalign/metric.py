@@ -174,18 +174,31 @@ def clustered_share(groups: npt.ArrayLike, hits: npt.ArrayLike) -> Bounds:
     most; where all items agree, so that no variance can be seen, it is the number of groups (after Korn and Graubard
     1998). Unlike a bootstrap's, the interval has a width where nothing, or everything, is a hit.
     """
-    from scipy.stats import norm, t
-
     x = np.asarray(hits, dtype=np.float64)
     _, group = np.unique(np.asarray(groups), return_inverse=True)
     n, k, p = len(x), int(group.max()) + 1, float(x.mean())
     effective = float(k)
     if 0 < p < 1 and k > 1:
-        residuals = np.bincount(group, x - p, k)
-        variance = float((residuals**2).sum()) / n**2 * k / (k - 1)
+        variance = clustered_variance(group, x)
         effective = min(float(n), p * (1 - p) / variance) if variance > 0 else float(n)
+    return wilson(p, effective, k)
+
+
+def clustered_variance(groups: npt.ArrayLike, values: npt.ArrayLike) -> float:
+    """Return the variance of the mean of values [n], of which those of one group are related (two groups at least)."""
+    x = np.asarray(values, dtype=np.float64)
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    k = int(group.max()) + 1
+    residuals = np.bincount(group, x - x.mean(), k)
+    return float((residuals**2).sum()) / len(x) ** 2 * k / (k - 1)
+
+
+def wilson(p: float, effective: float, groups: int) -> Bounds:
+    """Return a share with Wilson's (1927) interval at an effective number of items, by the t quantile of the groups."""
+    from scipy.stats import norm, t
+
     tail = (1 + LEVEL) / 2
-    z = float(norm.ppf(tail) if k < 2 else t.ppf(tail, k - 1))
+    z = float(norm.ppf(tail) if groups < 2 else t.ppf(tail, groups - 1))
     middle = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z * np.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2)) / (1 + z**2 / effective)
     low, high = (0.0 if p == 0 else float(middle - half)), (1.0 if p == 1 else float(middle + half))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -131,9 +131,9 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     task = Task.from_meta(inputs["items"].meta)
     lessons, predict = [], []
     noise = _Noise(params, task, tools)
+    rows_of = cache(partial(part_of, task, params["shares"]))
     for plan in params["lessons"]:
-        dealt = task, params["shares"], plan["seed"]
-        rows = part_of(*dealt, params["part"])
+        rows = rows_of(plan["seed"], params["part"])
         labels = labels_of(inputs[plan["labels"]], plan["row"], rows)
         objective = objectives.build(plan["objective"])
         fit.check(objective, task)
@@ -144,7 +144,7 @@ def learn(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         gold = inputs.get("gold")
         oracle = Gold(gold.tensors["labels"][rows], whole(params["part"])) if gold else None
         lessons.append(Lesson(objective, rows, labels, plan["seed"], oracle))
-        predict.append(np.sort(np.concatenate([part_of(*dealt, name) for name in params["predict"]])))
+        predict.append(np.sort(np.concatenate([rows_of(plan["seed"], name) for name in params["predict"]])))
     learned = fit.learn(model, task, lessons, predict, store=tools.store, report=tools.report)
     tensors = {"probs": _placed([one.probs for one in learned], predict, len(task.items))}
     scores = [one.scores for one in learned if one.scores is not None]
@@ -189,16 +189,19 @@ def labels_of(given: Artifact, row: int, items: npt.NDArray[np.int64]) -> Labels
 def part_of(task: Task, shares: Sequence[int], seed: int, name: str) -> npt.NDArray[np.int64]:
     """Return the item indices of a part (`transfer`), or of a slice of it (`transfer 2/3`, the second of three).
 
-    Slices are dealt by group: no related items are in two of them. Items of another aim, whose fixed part is
-    `conflict`, are in none of the three parts; `transfer + conflict` is that part and them.
+    Slices are dealt by group: no related items are in two of them. `transfer + supervise` is both parts. Items of
+    another aim, whose fixed part is `conflict`, are in none of the three; `transfer + conflict` is that part and them.
 
     Raises:
         DataError: there are none, or too few for that many slices.
     """
-    rows = split(task, (shares[0], shares[1], shares[2]), seed)[PARTS.index(whole(name))]
+    parts = split(task, (shares[0], shares[1], shares[2]), seed)
+    rows = parts[PARTS.index(whole(name))]
     if name.endswith(f" + {CONFLICT}"):
         aside = [place for place, part in enumerate(task.fixed_parts) if part == CONFLICT]
         return np.sort(np.concatenate([rows, np.array(aside, dtype=np.int64)]))
+    if " + " in name:
+        return np.sort(np.concatenate([rows, parts[PARTS.index(name.partition(" + ")[2])]]))
     if not len(rows):
         raise DataError(f"no item is left for the {name} part", fix="give the task more rows, or other shares")
     number, _, of = name.removeprefix(whole(name)).partition("/")

@@ -21,6 +21,7 @@ VIEWS = {
     "loop": ("loop_page", "loop_text"),
     "deception": ("deception_page", "deception_text"),
     "scaling": ("scaling_page", "scaling_text"),
+    "recommend": ("recommend_page", "recommend_text"),
 }
 """For each study the modules of this folder that hold `render` and `summary`."""
 

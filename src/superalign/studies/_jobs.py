@@ -64,6 +64,7 @@ class Jobs:
         seeds: how many.
         alone: the one of the seeds that these jobs are about; None for all.
         given: items that stand in the place of the task's own.
+        takes: learners of each method and seed, each with a row of the labels of its own: those of a seed side by side.
         made: parts of parameters that were made once; studies of several tasks share it among them.
     """
 
@@ -72,6 +73,7 @@ class Jobs:
     seeds: int
     alone: int | None = None
     given: Job | None = None
+    takes: int = 1
     made: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
 
     @cached_property
@@ -133,6 +135,7 @@ class Jobs:
             for number, team in enumerate(teams)
             for method in team.methods
             for seed in self._numbers
+            for _ in range(self.takes)
         ]
         lessons = [lesson for team in teams for lesson in self._lessons(team)]
         if fit.together:
@@ -167,9 +170,10 @@ class Jobs:
         def make() -> list[dict[str, Any]]:
             source, specs = team.source, [method.spec() for method in team.methods]
             return [
-                {"objective": spec, "seed": seed, "labels": source, "row": seed}
+                {"objective": spec, "seed": seed, "labels": source, "row": seed * self.takes + take}
                 for spec in specs
                 for seed in self._numbers
+                for take in range(self.takes)
             ]
 
         return self._once(("lessons", team.source, id(team.methods), self.alone), team.methods, make)
