@@ -42,6 +42,7 @@ FLOORS = {
     "steps": 2,
     "teaching": 2,
     "misleading": 2,
+    "easy_to_hard": 2,
     "attacking": 2,
     "looping": 2,
     "loop_world": 2,

@@ -22,6 +22,7 @@ def words(tiny: Callable[[str], Path]) -> list[str]:
     return ["run", "weak-to-strong", *models, "--seeds", "2", "--sweep", "0", "--methods", "naive", "--threads", "1"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(STOCKFISH is None, reason="no stockfish here: apt-get install stockfish")
 def test_gold_by_stockfish(shell: Shell, words: list[str]) -> None:
     shell.fork(*words, "--task", "chess,positions=48,nodes=1000,longest=16", "--out", "run").exits(0)
