@@ -20,6 +20,7 @@ RULES = 2
 """Raised when the same data set would give another task, so that stored results are not taken for new ones."""
 MEDIA = {"Image", "Audio", "Video", "Pdf", "Nifti"}
 HIDDEN = 100
+Splits = list[tuple[str | None, str, Any]]
 PATIENCE = 5.0  # seconds for the hub to answer at all
 
 
@@ -57,10 +58,18 @@ class HubData(Tabular):
             DataError: the data set cannot be loaded, or is no data for a task.
             MissingExtraError: `datasets` is not installed.
         """
+        splits = self._opened()
+        return assemble(
+            self._title, self.fingerprint()[:12], self.tables(splits), self, _class_names(splits[0][2].features)
+        )
+
+    def tables(self, splits: Splits | None = None) -> list[Table]:
+        """Return the rows of the splits that are used, as they stand there."""
+        return [Table(_rows(data, label), part, label) for part, label, data in splits or self._opened()]
+
+    def _opened(self) -> Splits:
         require("datasets", "data")
-        splits = self._splits(self._read())
-        tables = [Table(_rows(data, label), part, label) for part, label, data in splits]
-        return assemble(self._title, self.fingerprint()[:12], tables, self, _class_names(splits[0][2].features))
+        return self._splits(self._read())
 
     def fingerprint(self) -> str:
         """Return a digest of the settings and of the folder's files, or of the revision that the hub serves.
@@ -105,7 +114,7 @@ class HubData(Tabular):
         folder = self._folder()
         return _load(str(folder) if folder else self.dataset, self.subset, self.revision, split, hub=folder is None)
 
-    def _splits(self, data: Mapping[str, Any]) -> list[tuple[str | None, str, Any]]:
+    def _splits(self, data: Mapping[str, Any]) -> Splits:
         """Return (part, label for messages, rows) of each split that is used."""
         own = self.split or ("train" if "train" in data else next(iter(data)))
         test = self.test
