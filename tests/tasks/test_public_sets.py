@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,25 @@ def test_names_are_mended() -> None:
         tasks.build("public:bolq")
     with pytest.raises(ConfigError, match="did you mean 'public:hellaswag'"):
         tasks.build("hellaswag")
+
+
+@pytest.mark.parametrize("name", sorted(SETS))
+def test_the_hub_is_asked_for_rows_and_never_for_a_program(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def load_dataset(dataset: str, **chosen: Any) -> Any:
+        asked.append((dataset, chosen))
+        raise ConnectionError
+
+    monkeypatch.setattr("superalign.tasks.hub._spared_of_retries", nullcontext)
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(DataError, match="the hub cannot be reached"):
+        tasks.build(f"public:{name}").load()
+    ((dataset, chosen),) = asked
+    recipe = SETS[name]
+    assert dataset == recipe.dataset
+    assert "trust_remote_code" not in chosen
+    place = "data_dir" if recipe.revision else "name"
+    assert {key: value for key, value in chosen.items() if value} == {
+        key: value for key, value in {place: recipe.subset, "revision": recipe.revision}.items() if value
+    }

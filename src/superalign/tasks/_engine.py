@@ -150,7 +150,7 @@ class Engine:
             line, end, rest = self._heard.partition(b"\n")
             if end:
                 self._heard = rest
-                yield line.decode(errors="replace").strip()
+                yield "".join(filter(str.isprintable, line.decode(errors="replace"))).strip()
             elif ready.poll(1000 * left):
                 read = os.read(process.stdout.fileno(), 1 << 16)
                 if not read:

@@ -154,7 +154,12 @@ SETS: dict[str, Recipe] = {
         revision=PARQUET,
     ),
     "multirc": Recipe(
-        "aps/super_glue", "classes", is_so("paragraph+question+answer", "paragraph"), "multirc", test="validation"
+        "aps/super_glue",
+        "classes",
+        is_so("paragraph+question+answer", "paragraph"),
+        "multirc",
+        test="validation",
+        revision=PARQUET,
     ),
     "openbookqa": Recipe(
         "allenai/openbookqa",
@@ -191,5 +196,12 @@ SETS: dict[str, Recipe] = {
     "sst2": Recipe("stanfordnlp/sst2", "classes", is_so("sentence", "sentence"), test="validation"),
     "toxic-prompts": Recipe("allenai/real-toxicity-prompts", "classes", _toxic, test=None, balance=False),
     "twitter-sentiment": Recipe("EleutherAI/twitter-sentiment", "classes", is_so("text", "text"), test=None),
-    "wic": Recipe("aps/super_glue", "classes", is_so("word+sentence1+sentence2", "word"), "wic", test="validation"),
+    "wic": Recipe(
+        "aps/super_glue",
+        "classes",
+        is_so("word+sentence1+sentence2", "word"),
+        "wic",
+        test="validation",
+        revision=PARQUET,
+    ),
 }

@@ -14,7 +14,7 @@ from superalign.config import digest
 from superalign.errors import ConfigError, DataError, did_you_mean, require
 from superalign.task import Dropped, Example, Loaded, TaskSource, tasks
 from superalign.tasks._checks import refuse_degenerate, sift
-from superalign.tasks._convert import Draft, Frame, compare
+from superalign.tasks._convert import Draft, Frame, compare, short
 from superalign.tasks._engine import Engine, find_engine
 from superalign.tasks._files import find, sha256
 from superalign.tasks._judged import judged
@@ -150,4 +150,4 @@ class Chess(TaskSource):
 
     @staticmethod
     def _name(row: Row) -> str:
-        return str(row.values.get("PuzzleId") or row.where)[:40]
+        return short(str(row.values.get("PuzzleId") or row.where))

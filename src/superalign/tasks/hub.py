@@ -37,6 +37,8 @@ class HubData(Tabular):
     """The id of a hub data set, or a folder of csv, jsonl or parquet files."""
     subset: str | None = None
     """The configuration, where a data set has several."""
+    data_dir: str | None = None
+    """A folder of the data set: its files alone are read."""
     revision: str | None = None
     """The commit, tag or branch of a hub data set."""
     split: str | None = None
@@ -86,7 +88,7 @@ class HubData(Tabular):
         from datasets import load_dataset_builder
 
         with _explained(self.dataset), _spared_of_retries():
-            builder = load_dataset_builder(self.dataset, self.subset, revision=self.revision)
+            builder = load_dataset_builder(self.dataset, self.subset, data_dir=self.data_dir, revision=self.revision)
         return digest([self.name, RULES, settings, builder.hash])
 
     @property
@@ -112,7 +114,8 @@ class HubData(Tabular):
 
     def _read(self, split: str | None = None) -> Any:
         folder = self._folder()
-        return _load(str(folder) if folder else self.dataset, self.subset, self.revision, split, hub=folder is None)
+        chosen = {"name": self.subset, "data_dir": self.data_dir, "revision": self.revision, "split": split}
+        return _load(str(folder) if folder else self.dataset, chosen, hub=folder is None)
 
     def _splits(self, data: Mapping[str, Any]) -> Splits:
         """Return (part, label for messages, rows) of each split that is used."""
@@ -139,14 +142,14 @@ def _nearest_folder(place: Path) -> str | None:
     return f"did you mean '{place.parent / close[0]}'?" if close else None
 
 
-def _load(dataset: str, subset: str | None, revision: str | None, split: str | None, hub: bool) -> Any:
+def _load(dataset: str, chosen: Mapping[str, str | None], hub: bool) -> Any:
     with _explained(dataset), _spared_of_retries() if hub else nullcontext():
         import datasets
 
         shown = datasets.are_progress_bars_disabled()
         datasets.disable_progress_bars()
         try:
-            return datasets.load_dataset(dataset, subset, revision=revision, split=split)
+            return datasets.load_dataset(dataset, **chosen)
         finally:
             if not shown:
                 datasets.enable_progress_bars()

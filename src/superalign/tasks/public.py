@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -11,14 +11,14 @@ from superalign.config import digest
 from superalign.errors import ConfigError, did_you_mean
 from superalign.task import Dropped, Loaded, TaskSource, tasks
 from superalign.tasks._convert import short
-from superalign.tasks._public import SETS, Recipe
+from superalign.tasks._public import PARQUET, SETS, Recipe
 from superalign.tasks._read import Outcome, Row
 from superalign.tasks._rows import Table, assemble
 from superalign.tasks.hub import HubData
 
 RULES = 1
 """Raised when the same rows would make another task, so that stored results are not taken for new ones."""
-ROLES = {
+ROLES: dict[str, dict[str, Any]] = {
     "classes": {"text": ("text",), "label": "label", "classes": ("no", "yes")},
     "choice": {"prompt": ("prompt",), "choices": "choices", "label": "label"},
     "pair": {"chosen": "chosen", "rejected": "rejected"},
@@ -74,11 +74,13 @@ class Public(TaskSource):
     def _source(self) -> HubData:
         """Return how the set is read; its columns are those of the shaped rows."""
         recipe = SETS[self.set]
-        place = {"dataset": recipe.dataset, "revision": recipe.revision}
+        place = {"dataset": recipe.dataset, "subset": recipe.subset, "revision": recipe.revision}
         if self.folder:
-            place = {"dataset": self.folder, "revision": None}
+            place = {"dataset": self.folder, "subset": recipe.subset}
+        elif recipe.revision == PARQUET:  # there a configuration is a folder
+            place = {"dataset": recipe.dataset, "data_dir": recipe.subset, "revision": PARQUET}
         settings = {"group": "group", "balance": recipe.balance, "limit": self.limit, "seed": self.seed}
-        splits = {"subset": recipe.subset, "split": recipe.train, "test": recipe.test}
+        splits = {"split": recipe.train, "test": recipe.test}
         return HubData.parse({**place, **splits, **ROLES[recipe.kind], **settings}, where=str(self))
 
 
