@@ -238,3 +238,27 @@ def test_the_hub_is_asked_for_rows_and_never_for_a_program(name: str, monkeypatc
     assert {key: value for key, value in chosen.items() if value} == {
         key: value for key, value in {place: recipe.subset, "revision": recipe.revision}.items() if value
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "splits"),
+    [
+        ("boolq", ("boolq/dev.jsonl", "boolq/dev.jsonl"), ("train", "validation")),
+        ("hh", ("hh_harmless_single_turn/train_gt.jsonl", "hh_harmless_single_turn/test.jsonl"), ("train", "test")),
+    ],
+)
+def test_on_the_real_rows(
+    name: str, files: tuple[str, str], splits: tuple[str, str], shared_data: Path, tmp_path: Path
+) -> None:
+    for place, (file, part) in enumerate(zip(files, splits, strict=True)):
+        rows = (shared_data / file).read_text(encoding="utf-8").splitlines()[600 * place : 600 * (place + 1)]
+        (tmp_path / f"{part}.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    task, labels = tasks.build(f"public:{name},folder={tmp_path}").load()
+    assert len(task.dropped) < 60
+    assert len(task.items) > 700
+    assert 0.45 < labels.mean() < 0.55
+    assert not any("cannot be used" in row.reason for row in task.dropped)
+    if name == "hh":
+        assert all(isinstance(item, Comparison) and item.prompt for item in task.items)
+    else:
+        assert max(Counter(task.groups()).values()) > 1
