@@ -136,10 +136,37 @@ def test_examples_ask_whether_a_move_is_the_best(isolated_home: Path) -> None:
 
 
 @real
+def test_moves_that_look_alike(isolated_home: Path) -> None:
+    def told(item: Any) -> list[bool]:
+        return ["x" in move for move in item.responses]
+
+    settings = "chess,positions=40,nodes=500,longest=16"
+    plain, _ = tasks.build(settings).load()
+    alike, _ = tasks.build(f"{settings},alike=true").load()
+    differ = [sum(len(set(told(item))) == 2 for item in task.items) for task in (plain, alike)]
+    assert differ[1] < differ[0] / 2
+    for item in alike.items:
+        board = board_after(item.prompt)
+        first, second = (board.parse_san(move) for move in item.responses)
+        if board.is_capture(first) != board.is_capture(second):  # only where no other move is of the best one's kind
+            kinds = Counter((board.is_capture(move), board.gives_check(move)) for move in board.legal_moves)
+            assert 1 in kinds.values()
+
+
+@real
 def test_the_fingerprint_follows_what_decides(tmp_path: Path) -> None:
     prints = {
         words: tasks.build(f"chess{words}").fingerprint()
-        for words in ("", ",positions=9", ",nodes=9", ",seed=9", ",margin=9", ",longest=9", ",pairs=false")
+        for words in (
+            "",
+            ",positions=9",
+            ",nodes=9",
+            ",seed=9",
+            ",margin=9",
+            ",longest=9",
+            ",pairs=false",
+            ",alike=true",
+        )
     }
     assert len(set(prints.values())) == len(prints)
     assert tasks.build("chess,patience=9").fingerprint() == prints[""]
@@ -291,6 +318,9 @@ def test_a_puzzles_solution_is_the_better_move(tmp_path: Path) -> None:
         assert item.tags["rating"] == int(row[3])
     assert max(Counter(task.groups()).values()) == 2
     assert len(set(task.groups())) == len({row[4].split("/")[3] for row in rows})
+    alike, _ = tasks.build(f"chess,puzzles={path},alike=true").load()
+    mixed = [sum(len({"x" in move for move in item.responses}) == 2 for item in one.items) for one in (task, alike)]
+    assert mixed[1] < mixed[0]
     few, _ = tasks.build(f"chess,puzzles={path},positions=30").load()
     assert few.items == task.items[:30]
 

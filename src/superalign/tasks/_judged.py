@@ -27,21 +27,23 @@ class Judged(NamedTuple):
     gap: int
 
 
-def judged(positions: Iterator[Position], engine: Engine) -> Iterator[Judged]:
+def judged(positions: Iterator[Position], engine: Engine, alike: bool) -> Iterator[Judged]:
     """Yield positions with the engine's judgement, from the cache where it was asked before.
+
+    The other move is `Position.other`.
 
     Raises:
         DataError: the engine fails. Blocks that were finished stay in the cache.
     """
     store = Store(home() / "chess")
     store.sweep()
-    asked = [RULES, engine.fingerprint()]
+    asked = [RULES, engine.fingerprint(), alike]
     while block := list(islice(positions, BLOCK)):
-        key = digest([*asked, [[one.fen, *one.moves[:2]] for one in block]])
+        key = digest([*asked, [[one.fen, *one.moves] for one in block]])
         found = store.load(key)
         if found is None:
             with _alone(store):
-                found = store.load(key) or Artifact(meta={"judged": _asked(block, engine)})
+                found = store.load(key) or Artifact(meta={"judged": _asked(block, engine, alike)})
                 if not store.has(key):
                     store.save(key, found, {"engine": str(engine.path), "nodes": engine.nodes})
         for position, (best, other, gap) in zip(block, found.meta["judged"], strict=True):
@@ -57,7 +59,7 @@ def _alone(store: Store) -> Iterator[None]:
         yield
 
 
-def _asked(block: Sequence[Position], engine: Engine) -> list[tuple[str, str, int]]:
+def _asked(block: Sequence[Position], engine: Engine, alike: bool) -> list[tuple[str, str, int]]:
     rows = []
     with engine:
         for position in block:
@@ -65,6 +67,6 @@ def _asked(block: Sequence[Position], engine: Engine) -> list[tuple[str, str, in
             if best.move not in position.moves:
                 why = f"'{best.move[:20]}' is no legal move in '{position.fen}'"
                 raise DataError("the chess engine answers nonsense", where=str(engine.path), why=why)
-            other = next(move for move in position.moves if move != best.move)
+            other = position.other(best.move, alike)
             rows.append((best.move, other, best.score - engine.ask(position.fen, other).score))
     return rows

@@ -45,6 +45,18 @@ class Position(NamedTuple):
         board = chess.Board(self.fen)
         return board.san(board.parse_uci(move))
 
+    def other(self, best: str, alike: bool) -> str:
+        """Return the first other move; if `alike`, the first that captures and checks as the best, where one does."""
+        others = [move for move in self.moves if move != best]
+        if not alike:
+            return others[0]
+        return min(others, key=lambda move: self._looks(move) != self._looks(best))
+
+    def _looks(self, move: str) -> tuple[bool, bool]:
+        """Tell whether a move captures, and whether it gives check: what its SAN tells."""
+        san = self.san(move)
+        return "x" in san, san[-1] in "+#"
+
 
 def played(seed: int, shortest: int, longest: int) -> Iterator[Position]:
     """Yield a position of each of endlessly many games of random legal moves; no position twice.

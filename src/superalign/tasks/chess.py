@@ -48,6 +48,8 @@ class Chess(TaskSource):
     """Most plies of random play."""
     margin: Annotated[int, Field(ge=1)] = 50
     """Leave out positions in which the two moves are less than so many centipawns apart."""
+    alike: bool = False
+    """Take, where there is one, an other move that captures and checks as the best one does."""
     nodes: Annotated[int, Field(ge=1)] = 10_000
     """How many nodes the engine searches for a judgement."""
     engine: str = "stockfish"
@@ -86,7 +88,7 @@ class Chess(TaskSource):
 
     def _judged(self) -> Loaded:
         drafts, read_so_far = list[Draft](), 0
-        for one in judged(played(self.seed, self.shortest, self.longest), self._engine()):
+        for one in judged(played(self.seed, self.shortest, self.longest), self._engine(), self.alike):
             read_so_far += 1
             if one.gap >= self.margin:
                 tags = {**one.position.tags, "gap": one.gap}
@@ -106,7 +108,9 @@ class Chess(TaskSource):
         for row in self._rows(path, quarantine):
             try:
                 position, solution = puzzle(row.values, self.seed)
-                drafts += self._drafts(self._name(row), position, solution, position.moves[0], row.where)
+                drafts += self._drafts(
+                    self._name(row), position, solution, position.other(solution, self.alike), row.where
+                )
             except LeftOutError as error:
                 quarantine.left_out.append(Dropped(row.where, str(error)))
             except BadRowError as error:
