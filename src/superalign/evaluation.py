@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superalign import metric, result
+from superalign.class_scores import class_scores
 from superalign.job import Job
 from superalign.metric import Bootstrap
 from superalign.model import Model
@@ -118,6 +119,7 @@ class _Scorer:
             reliability=[self.reliability(scores) for scores in self.scores],
             difficulty=list(self.difficulty()),
             disagreements=self.disagreements(),
+            majority=None if self.task.pairwise else float(np.bincount(self.truth).max() / len(self.truth)),
             flags=[*self.evidence.flags, *at_chance[1]],
             verdict=verdict(summary, pgr, tests, at_chance[0]),
         )
@@ -134,9 +136,16 @@ class _Scorer:
                 n=len(self.test),
                 seeds=len(s.cells),
                 ece=metric.expected_calibration_error(s.probs, s.correct),
+                **self._class_scores(s),
             )
             for s in self.scores
         ]
+
+    def _class_scores(self, s: Scores) -> dict[str, result.Interval]:
+        if self.task.pairwise:
+            return {}
+        found = class_scores(s.said, self.truth, len(self.task.classes), self.bootstrap)
+        return {name: share(bounds) for name, bounds in found._asdict().items()}
 
     def pgr(self) -> list[result.PGR]:
         found = []

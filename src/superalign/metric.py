@@ -135,6 +135,10 @@ class Bootstrap:
         count = self._groups @ sizes.astype(np.float32)
         return np.asarray(np.divide(summed, count, out=np.full(len(count), np.nan), where=count > 0))
 
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Return the replicates of sums over the items of each row of values [c, n], float [replicates, c]."""
+        return np.asarray(self._groups @ self._sum_groups(values).T.astype(np.float32), dtype=np.float64)
+
     def replicates(self, statistics: Sequence[Callable[[FloatArray], FloatArray]]) -> FloatArray:
         """Return the replicates of any figure, float [replicates]: the mean over seeds of each one's own.
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from superalign.model import Model
 
 Role = Literal["weak", "student", "ceiling", "control"]
+UNEVEN = 0.05
 Figures = dict[tuple[str, ...], float]
 """Figures by their names, from the general to the particular: ("accuracy", "student", "naive")."""
 
@@ -66,6 +67,10 @@ class Summary(Config):
     n: int
     seeds: int
     ece: float
+    balanced_accuracy: Interval | None = None
+    """Mean over the true classes of the share of their items that is right; None of Comparisons."""
+    weighted_f1: Interval | None = None
+    """Mean of F1 over the true classes, weighted by their items; None of Comparisons."""
 
 
 class SeedPGR(Config):
@@ -282,6 +287,8 @@ class WeakToStrongResult(StudyResult):
     reliability: list[Reliability]
     difficulty: list[DifficultyBin]
     disagreements: list[Disagreement]
+    majority: float | None = None
+    """Share of the test items in their commonest class; None of Comparisons, whose order is drawn."""
 
     @property
     def models(self) -> list[ModelFacts]:
@@ -289,11 +296,19 @@ class WeakToStrongResult(StudyResult):
         return [self.weak, self.strong]
 
     @property
+    def uneven(self) -> bool:
+        """Tell whether the commonest class has over 5 points more than its part: what is right is then not enough."""
+        return self.majority is not None and self.majority > 1 / len(self.task.classes) + UNEVEN
+
+    @property
     def figures(self) -> Figures:
         """The figures that are shown beside those of other runs."""
         found = {("seconds",): self.seconds, **bounded("gap", self.gap)}
         for one in self.summary:
             found |= {**bounded("accuracy", one.accuracy, one.role, one.method), ("ece", one.role, one.method): one.ece}
+            if self.uneven:
+                found |= bounded("balanced_accuracy", one.balanced_accuracy, one.role, one.method)
+                found |= bounded("weighted_f1", one.weighted_f1, one.role, one.method)
         for pgr in self.pgr:
             found |= bounded("pgr", pgr.pooled, pgr.method)
         return found

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from sample import HOSTILE, sample
 
-from superalign.report import summary, words
+from superalign.report import render, summary, words
 from superalign.report.finding import headline
 from superalign.result import Interval, WeakToStrongResult
 
@@ -115,3 +115,25 @@ def test_headline_tells_methods_apart() -> None:
     worse = result.tests[0].model_copy(update={"difference": Interval(value=-0.1, low=-0.2, high=-0.05)})
     text = headline(result.model_copy(update={"tests": [worse, *result.tests[1:]]}))
     assert text == "The student with naive falls below its supervisor; with logconf does better than its supervisor"
+
+
+def uneven(majority: float) -> WeakToStrongResult:
+    result = sample()
+    fair = Interval(value=0.6129, low=0.5, high=0.7)
+    summed = [one.model_copy(update={"balanced_accuracy": fair, "weighted_f1": fair}) for one in result.summary]
+    return result.model_copy(update={"majority": majority, "summary": summed})
+
+
+def test_scores_by_class_are_shown_where_one_class_has_most() -> None:
+    shown, hidden = printed(uneven(0.71)), printed(uneven(0.54))
+    assert "balanced accuracy" in shown
+    assert "weighted F1" in shown
+    assert shown.count("61.3%") == 2 * len(sample().summary)
+    assert "71.0% of the test items" in shown
+    assert "balanced accuracy" not in hidden
+    assert "61.3%" not in hidden
+    assert ("balanced_accuracy", "weak", "naive") in uneven(0.71).figures
+    assert ("balanced_accuracy", "weak", "naive") not in uneven(0.54).figures
+    page = render(uneven(0.71))
+    assert "Balanced accuracy" in page
+    assert "Balanced accuracy" not in render(uneven(0.54))

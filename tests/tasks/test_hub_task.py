@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from superalign.errors import DataError
-from superalign.task import tasks
+from superalign.task import Example, tasks
 from superalign.tasks.hub import PATIENCE, HubData
 
 datasets = pytest.importorskip("datasets", reason="needs the extra 'data'")
@@ -130,3 +130,17 @@ def test_code_that_comes_with_a_data_set_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be loaded"):
         HubData(dataset=str(place)).load()
     assert not marker.exists()
+
+
+def test_a_folder_of_a_data_set(tmp_path: Path) -> None:
+    """So the hub keeps the rows of sets that are programs: a folder a configuration, in it a folder a split."""
+    for name, word in (("one", "first"), ("two", "second")):
+        for split in ("train", "test"):
+            (tmp_path / "set" / name / split).mkdir(parents=True)
+            rows = [{"text": f"{word} {split} {n}", "label": n % 2} for n in range(30)]
+            datasets.Dataset.from_list(rows).to_parquet(str(tmp_path / "set" / name / split / "0000.parquet"))
+    source = HubData(dataset=str(tmp_path / "set"), data_dir="two")
+    task, _ = source.load()
+    assert {item.prompt.split()[0] for item in task.items if isinstance(item, Example)} == {"second"}
+    assert Counter(task.fixed_parts) == {None: 30, "test": 30}
+    assert source.fingerprint() != HubData(dataset=str(tmp_path / "set"), data_dir="one").fingerprint()

@@ -122,8 +122,12 @@ def parts(result: Shown) -> str:
     parts, shares = result.task.parts, result.config.get("shares")
     dealt = ", ".join(f"{words.count(n)} {name}" for name, n in parts.items())
     ratio = f" in the proportions {' : '.join(map(str, shares))}" if isinstance(shares, list | tuple) else ""
+    hard = result.config.get("easy_to_hard")
+    fixed = (
+        f"the hardest groups by {cut(str(hard), 60)} are the test part" if hard else "parts fixed by the data are kept"
+    )
     return (
-        f"Dealt by group{ratio}, so that related items never cross parts; parts fixed by the data are kept. "
+        f"Dealt by group{ratio}, so that related items never cross parts; {fixed}. "
         f"First seed: {dealt}. The test part is the same for every seed; each seed deals the other two anew."
     )
 

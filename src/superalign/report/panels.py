@@ -19,10 +19,23 @@ def accuracy(frame: Frame[WeakToStrongResult]) -> Markup:
     """Accuracy of every role, method and seed."""
     result = frame.result
     rows: Rows = [
-        [frame.name(s.role, s.method), *share(s.accuracy), words.error(s.ece), s.seeds, words.count(s.n)]
+        [
+            frame.name(s.role, s.method),
+            *share(s.accuracy),
+            *(
+                cell
+                for figure in (s.balanced_accuracy, s.weighted_f1)
+                if result.uneven and figure
+                for cell in share(figure)
+            ),
+            words.error(s.ece),
+            s.seeds,
+            words.count(s.n),
+        ]
         for s in result.summary
     ]
-    columns = [WHO, *numbers("Accuracy", "95% interval", "ECE", "Seeds", "n")]
+    by_class = ("Balanced accuracy", "95% interval", "Weighted F1", "95% interval") if result.uneven else ()
+    columns = [WHO, *numbers("Accuracy", "95% interval", *by_class, "ECE", "Seeds", "n")]
     data = table(columns, rows, "Accuracy")
     what = (
         "A large mark is the mean over seeds with its 95% interval, a small ring one seed. The shaded bands are the "
@@ -30,6 +43,8 @@ def accuracy(frame: Frame[WeakToStrongResult]) -> Markup:
     )
     n = max((s.n for s in result.summary), default=0)
     drawing, counts = figures.accuracy(result, frame.book), f"n = {words.count(n)}."
+    if result.uneven and result.majority is not None:
+        counts += f" The commonest class has {words.percent(result.majority)} of them."
     more = by_seed([WHO], result.rows, lambda row: [frame.name(row.role, row.method)])
     return frame.panel("accuracy", "Accuracy", what, drawing, counts, data, after=more)
 

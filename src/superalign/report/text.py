@@ -10,7 +10,7 @@ from superalign.report.finding import headline, left_out
 from superalign.report.markup import cut
 from superalign.report.results import Shown
 from superalign.report.series import NAMES
-from superalign.result import PGR, Interval, WeakToStrongResult
+from superalign.result import PGR, Interval, Summary, WeakToStrongResult
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +27,7 @@ def summary(result: WeakToStrongResult) -> RenderableType:
     """
     from rich.text import Text
 
-    parts: list[RenderableType] = [*_accuracy(result), *_refusals(result), Text()]
+    parts: list[RenderableType] = [*_accuracy(result), *_refusals(result), *_uneven(result), Text()]
     if result.tests:
         parts += [_tests(result), Text()]
     return framed(result, parts)
@@ -60,12 +60,30 @@ def _accuracy(result: WeakToStrongResult) -> list[RenderableType]:
     recovered = {pgr.method: pgr for pgr in result.pgr}
     for one in result.summary:
         student = one.role == "student"
-        name = f"{NAMES[one.role]} · {cut(one.method, 40)}" if student or roles.count(one.role) > 1 else NAMES[one.role]
+        name = _name(one, roles.count(one.role))
         sized = () if alike else (words.count(one.n), str(one.seeds))
         cells = (_pgr(recovered.get(one.method) if student else None), *sized)
         table.add_row(Text(name, style="bold" if student else ""), shared(one.accuracy), *map(Text, cells))
     said = ["In brackets: 95% intervals", *(sizes[0] if alike and sizes else ())]
     return [table, Text(f"{', '.join(said)}.", style="dim")]
+
+
+def _name(one: Summary, of_role: int) -> str:
+    return f"{NAMES[one.role]} · {cut(one.method, 40)}" if one.role == "student" or of_role > 1 else NAMES[one.role]
+
+
+def _uneven(result: WeakToStrongResult) -> list[RenderableType]:
+    """Return the scores that do not follow the commonest class, where there is one."""
+    from rich.text import Text
+
+    if not result.uneven or result.majority is None:
+        return []
+    roles = [one.role for one in result.summary]
+    table = grid("", "balanced accuracy", "weighted F1", text=1)
+    for one in result.summary:
+        table.add_row(Text(_name(one, roles.count(one.role))), shared(one.balanced_accuracy), shared(one.weighted_f1))
+    said = f"To say the commonest class always is right on {words.percent(result.majority)} of the test items."
+    return [Text(), table, Text(said, style="dim")]
 
 
 def _pgr(pgr: PGR | None) -> str:

@@ -8,11 +8,12 @@ control on the same labels dealt to the wrong items. All are scored on the *test
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
+from superalign.easy_to_hard import Difficulty, divide
 from superalign.ensemble import EnsembleChoice, JointEnsemble
 from superalign.ensembles.mean import Mean
 from superalign.errors import ConfigError
@@ -83,6 +84,9 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
     """How many seeds; each deals the supervise and transfer parts anew. The test part is the same for all."""
     shares: Shares = (5, 6, 5)
     """Proportions of the supervise, transfer and test parts, by group of related items."""
+    easy_to_hard: Difficulty | None = None
+    """A numeric tag (`rating`, or `population:low` where less is harder): the hardest groups are the test part, and all
+    learn from the others."""
     sweep: Annotated[int, Field(ge=0)] = 8
     """How many layers of the strong model are probed for the accuracy-by-layer figure; 0 for none."""
 
@@ -115,7 +119,7 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
 
     def plan(self) -> WeakToStrongPlan:
         """Expand to jobs: items, weak labels, features, students, ceiling, control, and probes by layer."""
-        jobs, features = Jobs(self.task, self.shares, self.seeds), dict[str, Job]()
+        jobs, features = self._jobs(), dict[str, Job]()
         if layers := self._layers():
             features["strong"] = jobs.features(self.strong, layers)
         supervisors = self._supervisors(jobs, features)
@@ -143,6 +147,13 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
             swept,
             jobs.check(self._taught),
         )
+
+    def _jobs(self) -> Jobs:
+        jobs = Jobs(self.task, self.shares, self.seeds)
+        if self.easy_to_hard is None:
+            return jobs
+        params = {"difficulty": self.easy_to_hard, "shares": list(self.shares)}
+        return replace(jobs, given=Job(divide, params, {"items": jobs.items}, "parts by difficulty"))
 
     def _supervisors(self, jobs: Jobs, features: dict[str, Job]) -> list[Cell]:
         """Return the weak model's cells, or those of the ensemble that labels in its place."""

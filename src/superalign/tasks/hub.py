@@ -20,6 +20,7 @@ RULES = 2
 """Raised when the same data set would give another task, so that stored results are not taken for new ones."""
 MEDIA = {"Image", "Audio", "Video", "Pdf", "Nifti"}
 HIDDEN = 100
+Splits = list[tuple[str | None, str, Any]]
 PATIENCE = 5.0  # seconds for the hub to answer at all
 
 
@@ -36,6 +37,8 @@ class HubData(Tabular):
     """The id of a hub data set, or a folder of csv, jsonl or parquet files."""
     subset: str | None = None
     """The configuration, where a data set has several."""
+    data_dir: str | None = None
+    """A folder of the data set: its files alone are read."""
     revision: str | None = None
     """The commit, tag or branch of a hub data set."""
     split: str | None = None
@@ -57,10 +60,18 @@ class HubData(Tabular):
             DataError: the data set cannot be loaded, or is no data for a task.
             MissingExtraError: `datasets` is not installed.
         """
+        splits = self._opened()
+        return assemble(
+            self._title, self.fingerprint()[:12], self.tables(splits), self, _class_names(splits[0][2].features)
+        )
+
+    def tables(self, splits: Splits | None = None) -> list[Table]:
+        """Return the rows of the splits that are used, as they stand there."""
+        return [Table(_rows(data, label), part, label) for part, label, data in splits or self._opened()]
+
+    def _opened(self) -> Splits:
         require("datasets", "data")
-        splits = self._splits(self._read())
-        tables = [Table(_rows(data, label), part, label) for part, label, data in splits]
-        return assemble(self._title, self.fingerprint()[:12], tables, self, _class_names(splits[0][2].features))
+        return self._splits(self._read())
 
     def fingerprint(self) -> str:
         """Return a digest of the settings and of the folder's files, or of the revision that the hub serves.
@@ -77,7 +88,7 @@ class HubData(Tabular):
         from datasets import load_dataset_builder
 
         with _explained(self.dataset), _spared_of_retries():
-            builder = load_dataset_builder(self.dataset, self.subset, revision=self.revision)
+            builder = load_dataset_builder(self.dataset, self.subset, data_dir=self.data_dir, revision=self.revision)
         return digest([self.name, RULES, settings, builder.hash])
 
     @property
@@ -103,9 +114,10 @@ class HubData(Tabular):
 
     def _read(self, split: str | None = None) -> Any:
         folder = self._folder()
-        return _load(str(folder) if folder else self.dataset, self.subset, self.revision, split, hub=folder is None)
+        chosen = {"name": self.subset, "data_dir": self.data_dir, "revision": self.revision, "split": split}
+        return _load(str(folder) if folder else self.dataset, chosen, hub=folder is None)
 
-    def _splits(self, data: Mapping[str, Any]) -> list[tuple[str | None, str, Any]]:
+    def _splits(self, data: Mapping[str, Any]) -> Splits:
         """Return (part, label for messages, rows) of each split that is used."""
         own = self.split or ("train" if "train" in data else next(iter(data)))
         test = self.test
@@ -130,14 +142,14 @@ def _nearest_folder(place: Path) -> str | None:
     return f"did you mean '{place.parent / close[0]}'?" if close else None
 
 
-def _load(dataset: str, subset: str | None, revision: str | None, split: str | None, hub: bool) -> Any:
+def _load(dataset: str, chosen: Mapping[str, str | None], hub: bool) -> Any:
     with _explained(dataset), _spared_of_retries() if hub else nullcontext():
         import datasets
 
         shown = datasets.are_progress_bars_disabled()
         datasets.disable_progress_bars()
         try:
-            return datasets.load_dataset(dataset, subset, revision=revision, split=split)
+            return datasets.load_dataset(dataset, **chosen)
         finally:
             if not shown:
                 datasets.enable_progress_bars()
