@@ -48,6 +48,9 @@ FLOORS = {
     "loop_behaviours": 2,
     "loop_check": 2,
     "loop_shares": 2,
+    "interference": 2,
+    "balancing": 2,
+    "balance_evaluation": 2,
     "loop_evaluation": 2,
     "loop_evidence": 2,
     "loop_risks": 2,
@@ -75,6 +78,7 @@ KINDS = (
     "critics",
     "aims",
     "updates",
+    "axes",
     "executors",
     "protocols",
 )

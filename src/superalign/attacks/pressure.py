@@ -9,7 +9,7 @@ from pydantic import Field
 from superalign.attacker import Goal, GoalByGoal, Query, Scene, Search, World, attacks, tried
 from superalign.attacks._frames import shuffled
 from superalign.attacks._words import clause
-from superalign.chat import Message, asked
+from superalign.chat import Message, Messages, asked
 from superalign.errors import ConfigError, did_you_mean
 from superalign.tasks._tabular import Names
 
@@ -65,14 +65,20 @@ class Pressure(GoalByGoal):
         yield from tried(shuffled(queries, scene.rng(str(self), goal.id)) if self.drawn else queries)
 
     def _query(self, index: int, goal: Goal, tactic: str, wording: int) -> Query:
-        pressed = TACTICS[tactic][wording].replace("{claim}", clause(goal.claim))
-        tags = {"wording": wording}
-        if tactic == "contradiction":
-            turns = (
-                *asked(goal.prompt),
-                Message("assistant", goal.denied),
-                Message("user", f"{pressed} {goal.prompt}"),
-            )
-            return Query(index, turns, tactic, tags)
-        parts = (pressed, goal.prompt) if self.place == "before" else (goal.prompt, pressed)
-        return Query(index, asked(" ".join(parts)), tactic, tags)
+        turns = pressed(goal, tactic, wording, after=self.place == "after")
+        return Query(index, turns, tactic, {"wording": wording})
+
+
+def pressed(goal: Goal, tactic: str, wording: int = 0, *, after: bool = False) -> Messages:
+    """Return the conversation that puts a goal's claim forward and asks its question.
+
+    Args:
+        goal: what is asked.
+        tactic: one of TACTICS.
+        wording: which of its sentences.
+        after: whether the sentence stands after the question.
+    """
+    said = TACTICS[tactic][wording].replace("{claim}", clause(goal.claim))
+    if tactic == "contradiction":
+        return (*asked(goal.prompt), Message("assistant", goal.denied), Message("user", f"{said} {goal.prompt}"))
+    return asked(" ".join((goal.prompt, said) if after else (said, goal.prompt)))
