@@ -61,6 +61,7 @@ FLOORS = {
     "estimated": 2,
     "loop_estimate": 3,
     "scaling_estimate": 3,
+    "balance_estimate": 3,
     "listing": 5,
     "doctor": 5,
 }

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
+ROUNDING = 1e-9
 Mixture = Literal["equal", "lagging", "scored"]
 """equal: as many of each aim. lagging: the more of an aim, the less often the model does what it wants (after Hummer's
 decoupled mixing). scored: the pairs that all experts together find most clearly decided (after selection by a reward
@@ -39,17 +40,19 @@ def by_share(shares: Sequence[float], budget: int, most: Sequence[int]) -> list[
     """
     if budget > sum(most):
         raise ValueError(f"{budget} pairs are wanted of {sum(most)}")
-    counts = [0] * len(most)
-    while left := budget - sum(counts):
-        open_ = [place for place, count in enumerate(counts) if count < most[place]]
-        total = sum(shares[place] for place in open_)
+    counts, open_ = list(most), list(range(len(most)))
+    while True:
+        left, total = budget - sum(most) + sum(most[place] for place in open_), sum(shares[place] for place in open_)
         exact = {place: left * (shares[place] / total if total > 0 else 1 / len(open_)) for place in open_}
-        given = {place: min(int(part), most[place] - counts[place]) for place, part in exact.items()}
-        if not any(given.values()):
-            ranked = sorted(open_, key=lambda place: (given[place] - exact[place], place))
-            given = dict.fromkeys(ranked[:left], 1)
-        for place, count in given.items():
-            counts[place] += count
+        within = [place for place in open_ if exact[place] < most[place]]
+        if len(within) == len(open_):
+            break
+        open_ = within
+    for place in open_:
+        counts[place] = int(exact[place] + ROUNDING)
+    ranked = sorted(open_, key=lambda place: (counts[place] - exact[place], place))
+    for place in ranked[: budget - sum(counts)]:
+        counts[place] += 1
     return counts
 
 
