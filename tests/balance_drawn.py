@@ -82,9 +82,7 @@ def drawn(
     between = [{"first": f"expert{a}", "second": f"expert{b}", **figures} for a, b in ((0, 1), (0, 2), (1, 2))]
     measured = [job(interfere, Artifact(meta={"pairs": between, "singular": 0.3})) for _ in range(seeds)]
     model = models.build(f"hf:{folder}")
-    evidence = BalanceEvidence(
-        items, drawn_axes, cells, measured, list(axes), list(axes), model, (5, 6, 5), choose, 20
-    )
+    evidence = BalanceEvidence(items, drawn_axes, cells, measured, list(axes), list(axes), model, (5, 6, 5), choose, 20)
     config = {
         "study": "balance-3h",
         "axes": [{"name": "honest"}],

@@ -46,8 +46,6 @@ def test_the_pairs_on_which_the_experts_agree_are_taken() -> None:
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=12))
 def test_the_front_is_what_nothing_betters(points: list[tuple[int, int, int]]) -> None:
-    wanted = [
-        not any(all(a >= b for a, b in zip(q, p, strict=True)) and q != p for q in points) for p in points
-    ]
+    wanted = [not any(all(a >= b for a, b in zip(q, p, strict=True)) and q != p for q in points) for p in points]
     assert front(points).tolist() == wanted
     assert front(np.array([points, points])).tolist() == [wanted, wanted]

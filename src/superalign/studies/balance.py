@@ -27,6 +27,7 @@ from superalign.merging.method import Method, methods
 from superalign.merging.methods.linear import RewardedSoups
 from superalign.mixing import Mixture
 from superalign.model import ModelChoice, Stage
+from superalign.models.embedded import STATIC, Embedded
 from superalign.objective import ObjectiveChoice
 from superalign.registry import Distinct, chosen, default
 from superalign.steps import read_gold, read_items
@@ -51,6 +52,7 @@ MERGES = (
     "iso-c",
     "rewarded-soups,steps=2",
 )
+SPEAKER = "embedded:smollm2, or hf:FOLDER of a language model"
 QUESTIONS = "facts,questions=true,relations=city-country+capital+continent,cities=1000"
 
 
@@ -146,7 +148,9 @@ class Balance(Study[BalancePlan, BalanceResult]):
 
     @model_validator(mode="after")
     def _teachable(self) -> Balance:
-        check_teachable(self.model, "balance-3h", "embedded:smollm2, or hf:FOLDER of a language model")
+        check_teachable(self.model, "balance-3h", SPEAKER)
+        if isinstance(self.model, Embedded) and self.model.which in STATIC:
+            raise ConfigError(f"balance-3h cannot train {self.model}", why="it is no language model", fix=SPEAKER)
         if not isinstance(self.fit, Lora):
             raise ConfigError(f"fit '{self.fit}' leaves no adapter", why="adapters are merged", fix="fit lora")
         if self.fit.read != "policy" or not self.fit.keep:
