@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from superalign.balance_result import (
     Measure,
 )
 from superalign.balance_verdict import flags, verdict
+from superalign.errors import DataError
 from superalign.job import Job
 from superalign.metric import Bootstrap
 from superalign.model import Model
@@ -113,16 +114,15 @@ class _Scorer:
         self.cells = cells
         odds = {arm: self._odds(mine, "test") for arm, mine in cells.items()}
         known = np.isfinite(np.stack(list(odds.values()))).all((0, 1))
-        places = np.concatenate([np.full(len(axis[0]["test"]), place) for place, axis in enumerate(self.drawn)])
-        self.axis, groups = places[known], self._groups()[known]
-        if set(self.axis.tolist()) != set(range(len(self.drawn))):
-            self._nothing_left()
-        self.groups = groups
-        self.bootstrap = Bootstrap(groups, self.seeds)
-        self.validation = {arm: self._validation(mine) for arm, mine in cells.items()}
+        self.places = self._places("test")
+        self.axis, self.groups = self.places[known], self._groups()[known]
+        left = np.isin(np.arange(len(self.drawn)), self.axis)
+        if not left.all():
+            self._nothing_left(left, "test")
+        self.bootstrap = Bootstrap(self.groups, self.seeds)
+        self.validation = self._validation()
         self.scored = {arm: self._score(arm, odds[arm][:, known] > 0) for arm in cells}
         self.missing = {arm: ~np.isfinite(one) for arm, one in odds.items()}
-        self.places = places
 
     def conclude(self, conduct: Conduct, unsealed: Sequence[tuple[str, str, str, int]]) -> BalanceResult:
         task = Task.from_meta(self.fetch(self.evidence.items).meta)
@@ -148,12 +148,11 @@ class _Scorer:
             verdict=verdict(summary, tests, chosen, interference, self.evidence.pairs),
         )
 
-    def _nothing_left(self) -> None:
-        from superalign.errors import DataError
-
-        why = "every one of its probes lacks an answer of some arm"
-        lost = [name for place, name in enumerate(self.evidence.axes) if place not in self.axis]
-        raise DataError(f"no probe is left of the axis {lost[0]}", why=why)
+    def _nothing_left(self, left: BoolArray, part: str) -> NoReturn:
+        """Refuse an axis of which no probe was answered by all arms."""
+        lost = self.evidence.axes[int(np.argmin(left))]
+        why = "every one of them lacks an answer of some arm"
+        raise DataError(f"no probe of the {part} part is left of the axis {lost}", why=why)
 
     def _odds(self, cells: Sequence[BalanceCell], part: str) -> FloatArray:
         """Return the log-odds of what is wanted, all axes side by side, [seeds, n]."""
@@ -172,15 +171,19 @@ class _Scorer:
             ]
         )
 
-    def _validation(self, cells: Sequence[BalanceCell]) -> FloatArray:
-        """Return the share answered as wanted, [seeds, axes]; a probe without an answer is left out."""
-        found = []
-        for cell in cells:
-            said = self.fetch(cell.job).tensors
-            parts = [said[f"axis{place} validation"] for place in range(len(self.drawn))]
-            known = [one[np.isfinite(one)] for one in parts]
-            found.append([float((one > 0).mean()) if len(one) else 0.0 for one in known])
-        return np.array(found)
+    def _validation(self) -> dict[Arm, FloatArray]:
+        """Return the share answered as wanted, [seeds, axes], of probes that all arms of a seed answered."""
+        odds = {arm: self._odds(mine, "validation") for arm, mine in self.cells.items()}
+        known = np.isfinite(np.stack(list(odds.values()))).all(0)
+        places = self._places("validation")
+        masks = np.stack([known & (places == place) for place in range(len(self.drawn))], axis=1)  # [seeds, axes, n]
+        if not masks.any(-1).all():
+            self._nothing_left(masks.any(-1).all(0), "supervise")
+        return {arm: ((one[:, None] > 0) & masks).sum(-1) / masks.sum(-1) for arm, one in odds.items()}
+
+    def _places(self, part: str) -> npt.NDArray[np.int64]:
+        """Return the axis of each probe."""
+        return np.concatenate([np.full(len(axis[0][part]), place) for place, axis in enumerate(self.drawn)])
 
     def _score(self, arm: Arm, wanted: BoolArray) -> Scored:
         masks = [self.axis == place for place in range(len(self.drawn))]

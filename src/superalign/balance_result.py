@@ -25,7 +25,7 @@ class AxisFacts(Config):
     pool: list[int]
     """Pairs that there were to choose from, by seed."""
     unanswered: int
-    """Probes, over all seeds, arms and parts, that had no answer; they are left out of all arms."""
+    """Answers to test probes that are missing, over all seeds and arms; such a probe is left out of all of them."""
     unasked: int
     """Items, over all seeds, of which nothing could be made, because the model did not answer them plainly."""
 
