@@ -177,8 +177,9 @@ class _Scorer:
         known = np.isfinite(np.stack(list(odds.values()))).all(0)
         places = self._places("validation")
         masks = np.stack([known & (places == place) for place in range(len(self.drawn))], axis=1)  # [seeds, axes, n]
-        if not masks.any(-1).all():
-            self._nothing_left(masks.any(-1).all(0), "supervise")
+        left = np.asarray(masks.any(-1).all(0))
+        if not left.all():
+            self._nothing_left(left, "supervise")
         return {arm: ((one[:, None] > 0) & masks).sum(-1) / masks.sum(-1) for arm, one in odds.items()}
 
     def _places(self, part: str) -> npt.NDArray[np.int64]:

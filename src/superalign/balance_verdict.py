@@ -108,7 +108,7 @@ def _front(summary: Sequence[ArmSummary]) -> Iterator[str]:
     kinds: tuple[tuple[Kind, str], ...] = (("merge", "merges"), ("mixture", "mixtures"), ("expert", "experts"))
     parts = [f"{sum(o.front for o in summary if o.kind == kind)} of the {name}" for kind, name in kinds]
     sure = [one.arm for one in summary if one.front_share >= 0.95]
-    more = f"; in 95% of the resamples {listed(sure)}" if sure else "; none is there in 95% of the resamples"
+    more = f"; in 95% of the resamples or more: {listed(sure)}" if sure else "; none is there in 95% of the resamples"
     yield f"Bettered by no other on all axes are {listed(parts)}{more}."
 
 

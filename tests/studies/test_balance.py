@@ -14,6 +14,7 @@ from superalign import Balance, BalanceResult, run
 from superalign.balance_evaluation import Arm
 from superalign.balancing import ask_merged
 from superalign.errors import ConfigError, DataError
+from superalign.estimate import dry_run
 from superalign.job import Job, compute
 from superalign.runs import build_study
 from superalign.store import Store
@@ -209,6 +210,21 @@ def test_mistakes_are_named(tiny, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         build_study({"study": "balance-3h", "model": f"hf:{tiny('llama')}", **settings})
     assert said in str(caught.value)
+
+
+def test_a_dry_run_counts_what_is_learnt_and_asked(tiny, tmp_path: Path) -> None:
+    asked = study(tiny)
+    told = {one.component: one for one in dry_run(asked, Store(tmp_path)).work}
+    assert {name: one.jobs for name, one in told.items()} == {
+        "pairs and probes": 2 * 3,
+        "probes": 2 * (1 + 3 + 2),
+        "learning": 2 * (3 + 2),
+        "rewards of pairs": 2 * 4,
+        "merges": 2 * 5,
+    }
+    pairs = 2 * (3 * asked.pairs + 2 * 3 * asked.pairs)
+    probes = 2 * 5 * 3 * (asked.test + asked.validation)
+    assert told["learning"].trained / told["merges"].read == pytest.approx(pairs / probes, rel=1e-3)
 
 
 def test_too_few_items_are_named(tiny, tmp_path: Path) -> None:
