@@ -205,6 +205,7 @@ class TestEveryPlugIn:
                 "file": "data.csv",
                 "goals": "goals.csv",
                 "human": "queue.jsonl",
+                "pairs": "facts",
             }[name]
             component = registries()[kind].build(f"{name}:{needed}")
         else:
