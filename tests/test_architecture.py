@@ -52,6 +52,9 @@ FLOORS = {
     "loop_behaviours": 2,
     "loop_check": 2,
     "loop_shares": 2,
+    "interference": 2,
+    "balancing": 2,
+    "balance_evaluation": 2,
     "loop_evaluation": 2,
     "loop_evidence": 2,
     "loop_risks": 2,
@@ -62,6 +65,7 @@ FLOORS = {
     "estimated": 2,
     "loop_estimate": 3,
     "scaling_estimate": 3,
+    "balance_estimate": 3,
     "listing": 5,
     "doctor": 5,
 }
@@ -79,6 +83,7 @@ KINDS = (
     "critics",
     "aims",
     "updates",
+    "axes",
     "executors",
     "protocols",
 )

@@ -206,6 +206,7 @@ class TestEveryPlugIn:
                 "goals": "goals.csv",
                 "human": "queue.jsonl",
                 "public": "boolq",
+                "pairs": "facts",
             }[name]
             component = registries()[kind].build(f"{name}:{needed}")
         else:

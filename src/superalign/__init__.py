@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from superalign.attack_result import AttackResult
+    from superalign.balance_result import BalanceResult
     from superalign.critic import Critic
     from superalign.critic_result import CriticEvalResult
     from superalign.deception_result import DeceptionResult
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from superalign.store import Store
     from superalign.structure_result import ErrorLabResult
     from superalign.studies.attack import AttackStudy
+    from superalign.studies.balance import Balance
     from superalign.studies.critic_eval import CriticEval
     from superalign.studies.deception import Deception
     from superalign.studies.error_lab import ErrorLab
@@ -42,6 +44,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AttackResult",
     "AttackStudy",
+    "Balance",
+    "BalanceResult",
     "Comparison",
     "Critic",
     "CriticEval",
@@ -77,6 +81,7 @@ __all__ = [
 
 _HOMES = {
     "attack_result": ("AttackResult",),
+    "balance_result": ("BalanceResult",),
     "critic": ("Critic",),
     "critic_result": ("CriticEvalResult",),
     "deception_result": ("DeceptionResult",),
@@ -93,6 +98,7 @@ _HOMES = {
     "store": ("Store",),
     "structure_result": ("ErrorLabResult",),
     "studies.attack": ("AttackStudy",),
+    "studies.balance": ("Balance",),
     "studies.weak_to_strong": ("WeakToStrong",),
     "studies.critic_eval": ("CriticEval",),
     "studies.error_lab": ("ErrorLab",),

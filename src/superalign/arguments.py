@@ -24,6 +24,7 @@ LISTS = (
     "critics",
     "aims",
     "updates",
+    "axes",
     "merge-methods",
     "executors",
     "sinks",

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from superalign import scaling_estimate
+from superalign import balance_estimate, loop_estimate, scaling_estimate
 from superalign.config import canonical, digest
 from superalign.errors import ModelError
 from superalign.estimated import DryRun, Memory, Step, Weighed, Work
 from superalign.fits.lora import Lora
 from superalign.job import Job, in_order
-from superalign.loop_estimate import ASSUMED, Share, Texts, shares
+from superalign.loop_estimate import ASSUMED, Share, Texts
 from superalign.model import Model, models
 from superalign.models._size import Size, folder_here
 from superalign.models.embedded import STATIC, Embedded
@@ -23,6 +23,7 @@ from superalign.models.openai import OpenAI
 from superalign.scaling_evaluation import Ground
 from superalign.steps import read_items
 from superalign.store import Store
+from superalign.studies.balance import Balance
 from superalign.studies.loop import Loop
 from superalign.studies.scaling import Scaling, ScalingPlan
 from superalign.study import Study
@@ -35,6 +36,10 @@ FORMULAS = [
     "memory: weights in the model's precision; adapter, its gradient and AdamW's two moments in float32; "
     "activations of the tokens computed at once, without attention weights",
 ]
+
+
+Taught = Loop | Balance
+"""Studies in which a model learns an adapter from pairs and is asked."""
 
 
 class Rates(NamedTuple):
@@ -72,7 +77,7 @@ def dry_run(study: Study[Any, Any], store: Store | None = None, rates: Rates | N
     left = [job for job in ordered or [] if not keep.has(job.key)]
     if isinstance(here, Scaling) and ordered is not None:
         return _grid(here, plan, ordered, left, sizes, weighed, unknown, keep, rates or Rates())
-    work = _work(study, left, sizes, keep, ordered or []) if isinstance(study, Loop) else []
+    work = _work(study, left, sizes, keep, ordered or []) if isinstance(study, Taught) else []
     hours, cost = _price(work, rates or Rates(), unknown)
     return DryRun(
         study=study.name,
@@ -81,10 +86,10 @@ def dry_run(study: Study[Any, Any], store: Store | None = None, rates: Rates | N
         steps=_steps(ordered or [], left),
         models=weighed,
         work=work,
-        memory=_memory(study, sizes) if isinstance(study, Loop) else None,
+        memory=_memory(study, sizes) if isinstance(study, Taught) else None,
         hours=hours,
         cost=cost,
-        assumed=[*ASSUMED, *FORMULAS] if isinstance(study, Loop) else [],
+        assumed=[*ASSUMED, *FORMULAS] if isinstance(study, Taught) else [],
         unknown=unknown,
     )
 
@@ -209,7 +214,7 @@ def _steps(ordered: Sequence[Job], left: Sequence[Job]) -> list[Step]:
 
 
 def _work(
-    study: Loop, left: Sequence[Job], sizes: dict[str, Size | str], store: Store, ordered: Sequence[Job]
+    study: Loop | Balance, left: Sequence[Job], sizes: dict[str, Size | str], store: Store, ordered: Sequence[Job]
 ) -> list[Work]:
     """Return what the jobs that are left ask of each model, by component."""
     if not left:
@@ -218,6 +223,7 @@ def _work(
     items = next((found for job in reading if (found := store.load(job.key))), None)
     texts = Texts.of(Task.from_meta(items.meta) if items else study.task.load().task)
     parts: dict[tuple[str, str], list[Share]] = {}
+    shares = loop_estimate.shares if isinstance(study, Loop) else balance_estimate.shares
     for job in left:
         for share in shares(job, texts):
             parts.setdefault((share.component, canonical(share.model)), []).append(share)
@@ -242,11 +248,12 @@ def _work(
     return work
 
 
-def _memory(study: Loop, sizes: dict[str, Size | str]) -> Memory | None:
-    size, fit = sizes[str(study.learner)], study.fit
+def _memory(study: Loop | Balance, sizes: dict[str, Size | str]) -> Memory | None:
+    learner, fit = study.learner if isinstance(study, Loop) else study.model, study.fit
+    size = sizes[str(learner)]
     if not isinstance(size, Size) or not isinstance(fit, Lora):
         return None
-    width, adapter = WIDTHS[study.learner.precision()], size.adapter(fit.rank, fit.target)
+    width, adapter = WIDTHS[learner.precision()], size.adapter(fit.rank, fit.target)
     return Memory(
         weights=size.parameters * width,
         adapter=adapter * FLOAT,

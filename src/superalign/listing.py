@@ -25,6 +25,7 @@ def registries() -> dict[str, Registry[Any]]:
     """Return every registry by the plural of its noun."""
     from superalign.aim import aims
     from superalign.attacker import attacks
+    from superalign.axis import axes
     from superalign.critic import critics
     from superalign.ensemble import ensembles
     from superalign.executor import executors
@@ -54,6 +55,7 @@ def registries() -> dict[str, Registry[Any]]:
         "critics": critics,
         "aims": aims,
         "updates": updates,
+        "axes": axes,
         "merge-methods": methods,
         "executors": executors,
         "sinks": sinks,

@@ -255,8 +255,13 @@ def paired_test(a: npt.ArrayLike, b: npt.ArrayLike, bootstrap: Bootstrap) -> Pai
     """
     difference = np.atleast_2d(np.asarray(a, dtype=np.float64)) - np.atleast_2d(np.asarray(b, dtype=np.float64))
     bounds = bootstrap.mean(difference)
-    strays = np.abs(bootstrap.means(difference) - bounds.value) >= abs(bounds.value) - 1e-12
-    return Paired(bounds, float((strays.sum() + 1) / (len(strays) + 1)))
+    return Paired(bounds, straying(bounds.value, bootstrap.means(difference)))
+
+
+def straying(value: float, replicates: FloatArray) -> float:
+    """Return the two-sided p-value of a difference: the share of replicates that stray from it by at least its size."""
+    strays = np.abs(replicates - value) >= abs(value) - 1e-12
+    return float((strays.sum() + 1) / (len(strays) + 1))
 
 
 def small_sample_factor(seeds: int) -> float:

@@ -31,7 +31,7 @@ COMMANDS = (
     ["doctor"],
 )
 KINDS = ("studies", "tasks", "models", "objectives", "fits", "filters", "noises", "structures", "ensembles")
-KINDS += ("attacks", "critics", "aims", "updates", "merge-methods", "executors", "sinks")
+KINDS += ("attacks", "critics", "aims", "updates", "axes", "merge-methods", "executors", "sinks")
 HEAVY = {"torch", "transformers", "pydantic", "numpy", "scipy", "rich", "yaml", "safetensors"}
 NOWHERE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "HF_ENDPOINT": "http://127.0.0.1:9"}
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from superalign.attacker import Goal, GoalByGoal, Query, Scene, Search, World, attacks, tried
 from superalign.attacks._frames import shuffled
 from superalign.attacks._words import clause
-from superalign.chat import Message, asked
+from superalign.chat import Message, Messages, asked
 from superalign.errors import ConfigError, did_you_mean
 from superalign.tasks._tabular import Names
 
@@ -30,6 +30,7 @@ TACTICS = {
 
 
 AGAIN = "Let me ask once more."
+Place = Literal["before", "after", "earlier"]
 
 
 @attacks.register("pressure")
@@ -48,7 +49,7 @@ class Pressure(GoalByGoal):
     """How many sentences of each tactic."""
     first: Annotated[int, Field(ge=0, le=1)] = 0
     """Number of the first of them; 1, with `wordings=1`, takes only the second one."""
-    place: Literal["before", "after", "earlier"] = "before"
+    place: Place = "before"
     """Where the sentence stands: before the question, after it, or in an earlier turn in which the model gave in."""
     drawn: bool = False
     """Try them in an order that is drawn for each goal, so that a small budget meets all of them."""
@@ -68,17 +69,23 @@ class Pressure(GoalByGoal):
         yield from tried(shuffled(queries, scene.rng(str(self), goal.id)) if self.drawn else queries)
 
     def _query(self, index: int, goal: Goal, tactic: str, wording: int) -> Query:
-        pressed = TACTICS[tactic][wording].replace("{claim}", clause(goal.claim))
-        tags = {"wording": wording}
-        if tactic == "contradiction":
-            turns = (
-                *asked(goal.prompt),
-                Message("assistant", goal.denied),
-                Message("user", f"{pressed} {goal.prompt}"),
-            )
-            return Query(index, turns, tactic, tags)
-        parts = (goal.prompt, pressed) if self.place == "after" else (pressed, goal.prompt)
-        messages = asked(" ".join(parts))
-        if self.place == "earlier":
-            messages = (*messages, Message("assistant", goal.claim), Message("user", f"{AGAIN} {goal.prompt}"))
-        return Query(index, messages, tactic, tags)
+        turns = pressed(goal, tactic, wording, self.place)
+        return Query(index, turns, tactic, {"wording": wording})
+
+
+def pressed(goal: Goal, tactic: str, wording: int = 0, place: Place = "before") -> Messages:
+    """Return the conversation that puts a goal's claim forward and asks its question.
+
+    Args:
+        goal: what is asked.
+        tactic: one of TACTICS.
+        wording: which of its sentences.
+        place: where the sentence stands.
+    """
+    said = TACTICS[tactic][wording].replace("{claim}", clause(goal.claim))
+    if tactic == "contradiction":
+        return (*asked(goal.prompt), Message("assistant", goal.denied), Message("user", f"{said} {goal.prompt}"))
+    messages = asked(" ".join((goal.prompt, said) if place == "after" else (said, goal.prompt)))
+    if place == "earlier":
+        return (*messages, Message("assistant", goal.claim), Message("user", f"{AGAIN} {goal.prompt}"))
+    return messages

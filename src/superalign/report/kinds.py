@@ -20,6 +20,7 @@ VIEWS = {
     "error-lab": ("structure_page", "structure_text"),
     "loop": ("loop_page", "loop_text"),
     "deception": ("deception_page", "deception_text"),
+    "balance-3h": ("balance_page", "balance_text"),
     "scaling": ("scaling_page", "scaling_text"),
     "recommend": ("recommend_page", "recommend_text"),
 }

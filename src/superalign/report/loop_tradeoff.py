@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from superalign import pareto
 from superalign.loop_result import LoopResult, RoundRow
 from superalign.report import words
 from superalign.report.chart import curves
@@ -43,8 +44,10 @@ def stood(rows: Sequence[RoundRow]) -> list[Stood]:
 
 def front(found: Sequence[Mapping[str, float]], names: Sequence[str]) -> list[bool]:
     """Tell of each whether no other is at least as good in all measures named and better in one (Pareto)."""
-    values = [tuple(one[name] for name in names) for one in found]
-    return [not any(_betters(other, mine) for other in values) for mine in values]
+    if not found:
+        return []
+    best: list[bool] = pareto.front([[one[name] for name in names] for one in found]).tolist()
+    return best
 
 
 def tradeoff(frame: Frame[LoopResult]) -> Markup | None:
@@ -129,7 +132,3 @@ def _shown(name: str, value: float) -> float:
 
 def _known(measures: Mapping[str, float | None]) -> dict[str, float]:
     return {name: value for name, value in measures.items() if value is not None and math.isfinite(value)}
-
-
-def _betters(other: tuple[float, ...], mine: tuple[float, ...]) -> bool:
-    return all(a >= b for a, b in zip(other, mine, strict=True)) and other != mine

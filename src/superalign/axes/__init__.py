@@ -1,0 +1,1 @@
+"""What is balanced, one axis a file."""
