@@ -7,10 +7,7 @@ import math
 import re
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from loop_sample import loop_sample
 from pages import assert_inert, assert_links_lead_somewhere
 from rich.console import Console
@@ -22,7 +19,7 @@ from superalign.report import render, summary, svg, words
 from superalign.report.choices import CHOICES
 from superalign.report.finding import headline
 from superalign.report.loop_ledger import falls, standings
-from superalign.report.loop_tradeoff import front, picture, stood
+from superalign.report.loop_tradeoff import picture, stood
 from superalign.report.markup import clean, cut
 from superalign.report.series import PALETTE
 
@@ -208,14 +205,6 @@ def test_a_measure_that_a_round_lacks_leaves_it_off_the_path() -> None:
     rows = loop_sample(arms=("full",), seeds=1, rolled_back=()).rows
     less = rows[1].model_copy(update={"measures": {**rows[1].measures, "open": None}})
     assert [one.round for one in standings([rows[0], less])] == [0, 1]
-
-
-@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=12))
-def test_a_learner_is_on_the_front_where_no_other_betters_it(places: list[tuple[int, ...]]) -> None:
-    named = [dict(zip("abc", (float(value) for value in place), strict=True)) for place in places]
-    for mine, best in zip(places, front(named, "abc"), strict=True):
-        worse = [other for other in places if other != mine and np.min(np.subtract(other, mine)) >= 0]
-        assert best == (not worse)
 
 
 def test_every_learner_that_the_gate_looked_at_is_in_the_trade_off() -> None:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from superalign import pareto
 from superalign.loop_result import LoopResult, RoundRow
+from superalign.pareto import front
 from superalign.report import words
 from superalign.report.chart import curves
 from superalign.report.frame import Frame, Rows, numbers
@@ -42,14 +42,6 @@ def stood(rows: Sequence[RoundRow]) -> list[Stood]:
     return [one for one in found if WANTED in one.measures]
 
 
-def front(found: Sequence[Mapping[str, float]], names: Sequence[str]) -> list[bool]:
-    """Tell of each whether no other is at least as good in all measures named and better in one (Pareto)."""
-    if not found:
-        return []
-    best: list[bool] = pareto.front([[one[name] for name in names] for one in found]).tolist()
-    return best
-
-
 def tradeoff(frame: Frame[LoopResult]) -> Markup | None:
     """Return a figure for each other measure against attacks withstood; None with fewer than two learners."""
     rows = first(frame.result)
@@ -60,7 +52,7 @@ def tradeoff(frame: Frame[LoopResult]) -> Markup | None:
     if len(found) < 2 or not others:
         return None
     drawn = [_figure(frame, found, name) for name in others]
-    best = front([one.measures for one in found], names)
+    best = front([[one.measures[name] for name in names] for one in found])
     made: Rows = [
         [
             one.seed,
@@ -91,7 +83,7 @@ def tradeoff(frame: Frame[LoopResult]) -> Markup | None:
 def picture(found: Sequence[Stood], name: str) -> Spec:
     """Attacks withstood across, another measure up; a line through those that none betters in both."""
     both = [{WANTED: 100 * one.measures[WANTED], name: _shown(name, one.measures[name])} for one in found]
-    best = front(both, (WANTED, name))
+    best = front([[one[WANTED], one[name]] for one in both])
     seeds = sorted({one.seed for one in found})
     points = list(_line([one for one, kept in zip(both, best, strict=True) if kept], name))
     for one, place in zip(found, both, strict=True):
