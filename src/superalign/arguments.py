@@ -80,7 +80,10 @@ def study_settings(
             help=f"{' '.join((field.description or '').split())} Default: {text}".replace("%", "%%"),
         )
     if study.quick:
-        small = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in study.quick.items())
+        small = " ".join(
+            f"--{name.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+            for name, value in study.quick.items()
+        )
         fields.add_argument("--quick", action="store_true", help=f"a small run: {small}, where they are not given")
     how = flags.add_argument_group("how to run it (no influence on the results)")
     how.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/STUDY-DIGEST)")
