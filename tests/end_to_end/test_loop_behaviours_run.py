@@ -157,7 +157,7 @@ def test_killed_while_it_draws_it_goes_on_to_the_same_rounds(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--task", "facts,questions=true", "--update", "spin"], ["update spin", "goals:FILE"]),
+        (["--task", "facts,questions=true", "--update", "spin", "--aims", "open"], ["update spin", "goals:FILE"]),
         (["--task", "goals:none.jsonl"], ["none.jsonl"]),
         (["--benign", "goals:none.jsonl"], ["none.jsonl"]),
         (["--aims", "open"], ["aim open"]),
