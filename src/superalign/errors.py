@@ -65,6 +65,9 @@ class SealedGoldError(SuperalignError):
     exit_code = 1
 
 
+MOST = 12  # arguments that are listed with the names
+
+
 def did_you_mean(name: str, known: Iterable[str], written: Mapping[str, str] | None = None) -> str:
     """Return a hint: the nearest valid name, or the list of valid names when none is near.
 
@@ -73,9 +76,13 @@ def did_you_mean(name: str, known: Iterable[str], written: Mapping[str, str] | N
         known: valid names.
         written: further names, and how each is written in full.
     """
-    forms = {**(written or {}), **{valid: valid for valid in known}}
+    names = {valid: valid for valid in known}
+    forms = {**(written or {}), **names}
     close = difflib.get_close_matches(name, sorted(forms), n=1, cutoff=0.5)
-    return f"did you mean '{forms[close[0]]}'?" if close else f"one of: {', '.join(sorted(forms.values()))}"
+    if close:
+        return f"did you mean '{forms[close[0]]}'?"
+    listed = forms if len(written or {}) <= MOST else names
+    return f"one of: {', '.join(sorted(listed.values()))}"
 
 
 def require(module: str, extra: str) -> None:

@@ -66,7 +66,7 @@ WORDS = {
     "empty share": ([*W2S, "--shares", "1", "0", "1"], "(1, 0, 1)", "every part needs a share above 0"),
     "two shares": ([*W2S, "--shares", "1", "1"], "'shares.2' of weak-to-strong", "required"),
     "letter": ([*W2S, "-s", "3"], "unknown argument '-s'", "superalign run weak-to-strong --help"),
-    "empty task": ([*W2S, "--task", ""], "unknown task ''", "one of: facts"),
+    "empty task": ([*W2S, "--task", ""], "unknown task ''", "one of: chess, facts, file"),
     "empty folder": ([*W2S, "--out", ""], "--out names no folder"),
     "threads, none": ([*W2S, "--threads", "0"], "--threads 0: at least 1"),
     "threads, a word": ([*W2S, "--threads", "many"], "argument --threads", "'many'"),
