@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superalign.metric import Bootstrap, Bounds, clustered_share, interval
+from superalign.rank_tests import spearman
 
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
@@ -237,17 +238,6 @@ def rank_trend(x: FloatArray, y: FloatArray, xs: FloatArray, ys: FloatArray, see
     if not np.isfinite(replicates).any():
         return None
     return interval(float(spearman(x[None], y[None])[0]), replicates)
-
-
-def spearman(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return the rank correlation of each row, [rows, n] and [rows, n] to [rows]; NaN for a row that is constant."""
-    from scipy.stats import rankdata
-
-    whole = np.asarray((np.isfinite(x) & np.isfinite(y)).all(axis=1), dtype=np.bool_)
-    a, b = (rankdata(np.where(whole[:, None], one, 0), axis=1) for one in (x, y))
-    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
-    size = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return _divided((a * b).sum(1), np.where(whole, size, 0))
 
 
 def _tax(case: Case) -> tuple[BoolArray, BoolArray]:

@@ -72,7 +72,7 @@ def dual_weights(
 
     The loop then seeks a saddle point of the Lagrangian: the first aim is what is wanted, each other one a constraint.
     w <- clip(w + step (lost - limit) / limit, 0, 10), from w = 1; what is not known leaves it as it is. Our reading of
-    constrained learning (Dai et al. 2023, Safe RLHF, arXiv 2310.12773, equation 9), with a step a round.
+    the Lagrangian of Safe RLHF (Dai et al. 2023, arXiv 2310.12773), with a step a round.
     """
     found = {}
     for name, limit in limits.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,11 +81,21 @@ def _shift(d: FloatArray) -> Bounds | None:
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
     """Return Spearman's rho; None of fewer than three points, or where one of the two does not move."""
+    if len(x) < LADDER:
+        return None
+    rho = float(spearman(np.array([x], dtype=np.float64), np.array([y], dtype=np.float64))[0])
+    return rho if np.isfinite(rho) else None
+
+
+def spearman(x: npt.NDArray[np.floating[Any]], y: npt.NDArray[np.floating[Any]]) -> FloatArray:
+    """Return the rank correlation of each row, [rows, n] and [rows, n] to [rows]; NaN for a row that is constant."""
     from scipy.stats import rankdata
 
-    if len(x) < LADDER or len(set(x)) < 2 or len(set(y)) < 2:
-        return None
-    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+    whole = (np.isfinite(x) & np.isfinite(y)).all(axis=1)
+    a, b = (rankdata(np.where(whole[:, None], one, 0), axis=1) for one in (x, y))
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    size = np.sqrt((a**2).sum(1) * (b**2).sum(1)) * whole
+    return np.asarray(np.divide((a * b).sum(1), size, out=np.full(len(size), np.nan), where=size > 0))
 
 
 def mean_over(found: Sequence[tuple[str, float]], ends: tuple[float, float]) -> Bounds | None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from superalign.errors import ConfigError, ResumeError
+from superalign.errors import ConfigError, ResumeError, SuperalignError
 from superalign.merging.dtypes import SIZES
 from superalign.models._adapter import MANIFEST, read_manifest
 from superalign.models._folder import INDEX, WEIGHTS
@@ -95,7 +95,7 @@ class Draft:
                     for left in self.folder.iterdir():
                         left.unlink() if left.is_file() else shutil.rmtree(left)
                 yield self
-            except Exception:
+            except (SuperalignError, OSError):
                 shutil.rmtree(self.folder, ignore_errors=True)
                 raise
             finally:

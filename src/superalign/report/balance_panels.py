@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 from superalign import pareto
-from superalign.balance_result import ArmSummary, BalanceResult, Kind
+from superalign.balance_result import ArmSummary, BalanceResult, BalanceTest, Kind
 from superalign.report import words
 from superalign.report.chart import curves, rows_of_dots
-from superalign.report.frame import Frame, Rows, numbers, share, tabled
+from superalign.report.frame import Frame, Rows, difference, differences, numbers, share, tabled
 from superalign.report.marks import Axis, Dot, Point, Rule, Spec
 from superalign.report.markup import Column, Markup, cut, table, tag
 from superalign.report.overview import legend
@@ -103,25 +104,13 @@ def tests(result: BalanceResult) -> Markup | None:
     """Return the paired comparisons; None when there are none."""
     if not result.tests:
         return None
-    rows: Rows = [
-        [
-            f"{cut(one.a, 60)} − {cut(one.b, 60)}",
-            one.measure,
-            words.points(one.difference),
-            words.p_value(one.p),
-            words.p_value(one.p_holm),
-            words.count(one.n),
-            words.count(one.groups),
-        ]
-        for one in result.tests
-    ]
     what = (
         "On the same probes, seeds averaged. Which merge and which mixture are compared was chosen by the validation "
-        f"part. p (Holm) is corrected for all {words.count(len(rows))} comparisons."
+        f"part. p (Holm) is corrected for all {words.count(len(result.tests))} comparisons."
     )
     title = "Merges against mixtures, and against each other"
-    columns = [Column("Difference"), Column("Of the axes"), *numbers("Points", "p", "p (Holm)", "n", "Groups")]
-    return tabled("tests", title, what, table(columns, rows, title))
+    of: tuple[Column, Callable[[BalanceTest], str]] = (Column("Of the axes"), lambda one: one.measure)
+    return tabled("tests", title, what, differences(result.tests, title, (Column("Difference"), difference), of))
 
 
 def interference(result: BalanceResult) -> Markup:

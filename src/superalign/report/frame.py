@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -15,6 +15,7 @@ from superalign.report.series import Book, Key
 from superalign.result import Interval, PairedTest, Role
 
 R = TypeVar("R", bound=Shown)
+T = TypeVar("T", bound=PairedTest)
 WHO = Column("Role and method")
 Rows = list[list[Child]]
 NOTHING = "There is nothing to draw: none of these figures could be taken."
@@ -125,11 +126,17 @@ def tabled(name: str, title: str, what: str, *body: Markup | None, wide: bool = 
     return tag("section", tag("h3", title), tag("p", what, class_="what"), *body, class_=kind, id=name)
 
 
-def differences(tests: Sequence[PairedTest], title: str) -> Markup:
-    """Return the table of paired tests."""
+def difference(test: PairedTest) -> str:
+    """Return what is compared."""
+    return f"{cut(test.a, 60)} − {cut(test.b, 60)}"
+
+
+def differences(tests: Sequence[T], title: str, *heads: tuple[Column, Callable[[T], str]]) -> Markup:
+    """Return the table of paired tests; `heads` are its first columns, by default what is compared."""
+    heads = heads or ((Column("Difference"), difference),)
     rows: Rows = [
         [
-            f"{cut(t.a, 60)} − {cut(t.b, 60)}",
+            *(cell(t) for _, cell in heads),
             words.points(t.difference),
             words.p_value(t.p),
             words.p_value(t.p_holm),
@@ -138,7 +145,8 @@ def differences(tests: Sequence[PairedTest], title: str) -> Markup:
         ]
         for t in tests
     ]
-    return table([Column("Difference"), *numbers("Points", "p", "p (Holm)", "n", "Groups")], rows, title)
+    columns = [*(head for head, _ in heads), *numbers("Points", "p", "p (Holm)", "n", "Groups")]
+    return table(columns, rows, title)
 
 
 def numbers(*names: str) -> list[Column]:

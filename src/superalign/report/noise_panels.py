@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from superalign.noise_result import LabelNoiseResult
+from collections.abc import Callable
+
+from superalign.noise_result import LabelNoiseResult, NoiseTest
 from superalign.noise_verdict import written
 from superalign.report import noise_figures as figures
 from superalign.report import words
-from superalign.report.frame import Frame, Rows, numbers, share
+from superalign.report.frame import Frame, Rows, difference, differences, numbers, share
 from superalign.report.markup import Child, Column, Markup, cut, join, table, tag
 from superalign.report.noise_figures import Who
 from superalign.report.overview import card
@@ -80,19 +82,7 @@ def tests(frame: NoiseFrame, after: str | None, place: int, book: Who) -> Markup
     found = [test for test in result.tests if test.a in mine]
     if not found:
         return None
-    rows: Rows = [
-        [
-            f"{cut(t.a, 60)} − {cut(t.b, 60)}",
-            written(t.rate),
-            words.points(t.difference),
-            words.p_value(t.p),
-            words.p_value(t.p_holm),
-            words.count(t.n),
-            words.count(t.groups),
-        ]
-        for t in found
-    ]
-    columns = [Column("Difference"), *numbers("Wrong labels", "Points", "p", "p (Holm)", "n", "Groups")]
+    wrong: tuple[Column, Callable[[NoiseTest], str]] = (Column("Wrong labels", number=True), lambda t: written(t.rate))
     first = cut(result.methods[0], 40)
     what = (
         f"Difference of accuracy from {first} on the same test items, seeds averaged, with its 95% interval. p is "
@@ -101,7 +91,8 @@ def tests(frame: NoiseFrame, after: str | None, place: int, book: Who) -> Markup
     )
     counts = f"n = {words.count(found[0].n)} in {words.plural(found[0].groups, 'group')}."
     title = f"Difference from {first}{f', labels after {cut(after, 40)}' if after else ''}"
-    data, drawing = table(columns, rows, title), figures.differences(result, after, book)
+    data = differences(found, title, (Column("Difference"), difference), wrong)
+    drawing = figures.differences(result, after, book)
     return frame.panel(f"tests-{place}" if place else "tests", title, what, drawing, counts, data, wide=True)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from superalign.report import words
 from superalign.report.chart import rows_of_dots
 from superalign.report.figures import ACCURACY
-from superalign.report.frame import Frame, Rows, numbers, share, tabled
+from superalign.report.frame import Frame, Rows, differences, numbers, share, tabled
 from superalign.report.heat import Cell, heat
 from superalign.report.marks import Axis, Band, Dot, Rule
 from superalign.report.markup import Column, Markup, cut, join, table, tag
@@ -13,7 +15,7 @@ from superalign.report.overview import card
 from superalign.report.panels import by_seed
 from superalign.report.series import CEILING, STUDENTS, WEAK, Series
 from superalign.result import Interval
-from superalign.structure_result import ErrorLabResult, StructureSummary
+from superalign.structure_result import ErrorLabResult, StructureSummary, StructureTest
 
 STRUCTURE, METHOD = Column("Errors"), Column("Method")
 CARDS = 6
@@ -108,25 +110,14 @@ def tests(result: ErrorLabResult) -> Markup | None:
     """Every method on each structure against itself on random errors; None when there are none."""
     if not result.tests:
         return None
-    rows: Rows = [
-        [
-            f"{cut(t.structure, 60)} − random",
-            cut(t.method, 60),
-            words.points(t.difference),
-            words.p_value(t.p),
-            words.p_value(t.p_holm),
-            words.count(t.n),
-            words.count(t.groups),
-        ]
-        for t in result.tests
-    ]
     what = (
         "Difference of accuracy of the same method on the same test items, seeds averaged, with its 95% interval. p "
         f"(Holm) is corrected for all {words.count(len(result.tests))} comparisons."
     )
     title = "Difference from random errors"
-    columns = [STRUCTURE, METHOD, *numbers("Points", "p", "p (Holm)", "n", "Groups")]
-    return tabled("tests", title, what, table(columns, rows, title))
+    errors: tuple[Column, Callable[[StructureTest], str]] = (STRUCTURE, lambda t: f"{cut(t.structure, 60)} − random")
+    method: tuple[Column, Callable[[StructureTest], str]] = (METHOD, lambda t: cut(t.method, 60))
+    return tabled("tests", title, what, differences(result.tests, title, errors, method))
 
 
 def imitation(frame: LabFrame) -> Markup:

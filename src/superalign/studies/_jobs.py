@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from superalign.ensemble import PLAIN
+from superalign.errors import ConfigError
 from superalign.filter import Filter
 from superalign.fit import Fit
 from superalign.fits.probe import Probe
@@ -19,6 +20,18 @@ from superalign.task import Shares, TaskSource
 from superalign.teaching import ask
 
 T = TypeVar("T")
+
+
+def check_unrewarded(fit: Fit, method: Objective, told: str) -> None:
+    """Refuse what a fit cannot be taught by labels that hold no rewards; `told` is what the labels are.
+
+    Raises:
+        ConfigError: the method cannot go with the fit, or takes in what responses are worth.
+    """
+    fit.check(method, None)
+    if method.wants_rewards == "supervisor":
+        why = f"{told} tell which response is preferred, and not what each is worth"
+        raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix="run weak-to-strong")
 
 
 class Team(Protocol):
@@ -176,7 +189,8 @@ class Jobs:
                 for take in range(self.takes)
             ]
 
-        return self._once(("lessons", team.source, id(team.methods), self.alone), team.methods, make)
+        key = ("lessons", team.source, id(team.methods), self.seeds, self.alone, self.takes)
+        return self._once(key, team.methods, make)
 
     def _once(self, key: tuple[Any, ...], of: Any, make: Callable[[], T]) -> T:
         """Return what `make` made for an object the first time; holding the object keeps its id its own."""

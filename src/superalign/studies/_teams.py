@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from superalign.errors import ConfigError
 from superalign.evaluation import Cell
 from superalign.fit import Fit
 from superalign.job import Job
@@ -17,6 +18,19 @@ from superalign.studies._jobs import Jobs, Seat, stacked
 
 NAIVE = SoftCrossEntropy()
 PLAIN_METHODS: tuple[Objective, ...] = (NAIVE,)
+
+
+def check_taught(taught: Iterable[tuple[Fit, Objective]], weak_fit: Fit) -> None:
+    """Refuse what cannot be taught, given how the supervisor learns.
+
+    Raises:
+        ConfigError: on the first such thing.
+    """
+    for fit, method in taught:
+        fit.check(method, None)
+        if method.wants_rewards == "supervisor" and not weak_fit.tells_scores:
+            why = f"weak_fit {weak_fit} does not judge responses one by one"
+            raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix="weak_fit=lora,read=policy")
 
 
 @dataclass(frozen=True)

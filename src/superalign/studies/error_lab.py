@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from superalign.errors import ConfigError
 from superalign.filter import FilterChoice
 from superalign.fit import FitChoice
 from superalign.fits.probe import Probe
@@ -29,7 +28,7 @@ from superalign.registry import Distinct, default
 from superalign.structure import Match, Structure, StructureChoice
 from superalign.structure_evaluation import StructureCell, StructureEvidence, evaluate
 from superalign.structure_result import ErrorLabResult
-from superalign.studies._jobs import Jobs, Seat, stacked
+from superalign.studies._jobs import Jobs, Seat, check_unrewarded, stacked
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import Shares, TaskChoice
 
@@ -117,10 +116,7 @@ class ErrorLab(Study[ErrorLabPlan, ErrorLabResult]):
     def _teachable(self) -> ErrorLab:
         self.weak_fit.check(NAIVE, None)
         for method in (NAIVE, *self.methods):
-            self.fit.check(method, None)
-            if method.wants_rewards == "supervisor":
-                why = "errors that are placed say which response is preferred, and not what each is worth"
-                raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix="run weak-to-strong")
+            check_unrewarded(self.fit, method, "errors that are placed")
         return self
 
     def prepare(self, report: Stage) -> None:

@@ -27,7 +27,7 @@ from superalign.noise_result import LabelNoiseResult
 from superalign.noise_verdict import written
 from superalign.objective import Objective, ObjectiveChoice
 from superalign.registry import Distinct, default
-from superalign.studies._jobs import Jobs
+from superalign.studies._jobs import Jobs, check_unrewarded
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import Shares, TaskChoice
 
@@ -128,10 +128,7 @@ class LabelNoise(Study[LabelNoisePlan, LabelNoiseResult]):
     @model_validator(mode="after")
     def _teachable(self) -> LabelNoise:
         for method in self.methods:
-            self.fit.check(method, None)
-            if method.wants_rewards == "supervisor":
-                why = "noise says which response is preferred, and not what each is worth"
-                raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix="run weak-to-strong")
+            check_unrewarded(self.fit, method, "noisy labels")
         return self
 
     def prepare(self, report: Stage) -> None:

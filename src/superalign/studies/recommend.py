@@ -27,7 +27,7 @@ from superalign.recommend_evaluation import Asked, RecommendEvidence, evaluate
 from superalign.recommend_result import RecommendResult
 from superalign.recommending import FEWEST, TAKES, few_labels, mix_labels
 from superalign.registry import Distinct, default
-from superalign.studies._jobs import Jobs
+from superalign.studies._jobs import Jobs, check_unrewarded
 from superalign.studies._teams import NAIVE, PLAIN_METHODS, Team, ceiling, cells, said_by, supervised, taught
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import Shares, TaskChoice
@@ -133,10 +133,7 @@ class Recommend(Study[RecommendPlan, RecommendResult]):
             if fit.wants_gold:
                 why = "it chooses the stopping point by truth that nobody has here"
                 raise ConfigError(f"{fit} stops by an oracle", why=why, fix="leave the oracle out")
-            fit.check(method, None)
-            if method.wants_rewards == "supervisor":
-                why = "gold labels say which response is preferred, and not what each is worth"
-                raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix="run weak-to-strong")
+            check_unrewarded(fit, method, "gold labels")
         return self
 
     def prepare(self, report: Stage) -> None:

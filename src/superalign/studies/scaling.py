@@ -26,7 +26,7 @@ from superalign.registry import Distinct, default
 from superalign.scaling_evaluation import Ground, ScalingEvidence, evaluate
 from superalign.scaling_result import Excluded, ScalingResult, SizeFacts
 from superalign.studies._jobs import Jobs
-from superalign.studies._teams import NAIVE, Team, ceiling, said_by, supervised, taught
+from superalign.studies._teams import NAIVE, Team, ceiling, check_taught, said_by, supervised, taught
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import Shares, TaskChoice
 
@@ -83,12 +83,7 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
 
     @model_validator(mode="after")
     def _teachable(self) -> Scaling:
-        for fit, method in self._taught:
-            fit.check(method, None)
-            if method.wants_rewards == "supervisor" and not self.weak_fit.tells_scores:
-                why = f"weak_fit {self.weak_fit} does not judge responses one by one"
-                fix = "weak_fit=lora,read=policy"
-                raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix=fix)
+        check_taught(self._taught, self.weak_fit)
         return self
 
     def prepare(self, report: Stage) -> None:

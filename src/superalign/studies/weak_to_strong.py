@@ -16,7 +16,6 @@ from pydantic import Field, model_validator
 from superalign.easy_to_hard import Difficulty, divide
 from superalign.ensemble import EnsembleChoice, JointEnsemble
 from superalign.ensembles.mean import Mean
-from superalign.errors import ConfigError
 from superalign.evaluation import Cell, WeakToStrongEvidence, evaluate
 from superalign.filter import FilterChoice
 from superalign.fit import Fit, FitChoice
@@ -28,7 +27,7 @@ from superalign.registry import Distinct, default
 from superalign.result import WeakToStrongResult
 from superalign.studies._jobs import Jobs
 from superalign.studies._teachers import features_read, settled, teachers
-from superalign.studies._teams import NAIVE, Team, ceiling, cells, said_by, supervised, taught
+from superalign.studies._teams import NAIVE, Team, ceiling, cells, check_taught, said_by, supervised, taught
 from superalign.study import Conduct, Fetch, Plan, Study, studies
 from superalign.task import Shares, TaskChoice
 
@@ -92,12 +91,7 @@ class WeakToStrong(Study[WeakToStrongPlan, WeakToStrongResult]):
 
     @model_validator(mode="after")
     def _teachable(self) -> WeakToStrong:
-        for fit, method in self._taught:
-            fit.check(method, None)
-            if method.wants_rewards == "supervisor" and not self.weak_fit.tells_scores:
-                why = f"weak_fit {self.weak_fit} does not judge responses one by one"
-                fix = "weak_fit=lora,read=policy"
-                raise ConfigError(f"{method} takes in the supervisor's rewards", why=why, fix=fix)
+        check_taught(self._taught, self.weak_fit)
         return self
 
     def prepare(self, report: Stage) -> None:
