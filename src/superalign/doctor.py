@@ -22,6 +22,8 @@ EXTRAS = {
     "data": ("datasets", "pandas", "pyarrow"),
     "report": ("vl_convert",),
 }
+OPTIONAL = {"llamacpp": "xllamacpp", "slurm": "submitit", "ray": "ray", "chess": "chess", "inspect": "inspect_ai"}
+"""Extras that most users do without, and the package of each."""
 ENOUGH_DISK = 2_000_000_000
 TIMEOUT = 3.0
 
@@ -41,6 +43,7 @@ def examine() -> list[Finding]:
     looks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _packages,
+        _engine,
         _sinks,
         _devices,
         _disk,
@@ -81,6 +84,20 @@ def _packages() -> Iterator[Finding]:
         have = ", ".join(f"{module} {_version(module)}" for module in modules if module not in missing)
         fix = f"pip install 'superalign[{extra}]' for {', '.join(missing)}" if missing else ""
         yield Finding(f"extra '{extra}'", have or "not installed", not missing, fix)
+    for extra, module in OPTIONAL.items():
+        if find_spec(module) is None:
+            yield Finding(f"extra '{extra}'", "not installed", fix=f"pip install 'superalign[{extra}]'")
+        else:
+            yield Finding(f"extra '{extra}'", f"{module} {_version(module)}".strip(), ok=True)
+
+
+def _engine() -> Iterator[Finding]:
+    from superalign.tasks._engine import find_engine
+
+    try:
+        yield Finding("chess engine", str(find_engine("stockfish")), ok=True)
+    except MissingExtraError as error:
+        yield Finding("chess engine", "not installed", fix=error.fix or "")
 
 
 def _sinks() -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from superalign.evaluation import Cell
 from superalign.job import Job
 from superalign.model import Model
 from superalign.result import Interval, ModelFacts, TaskFacts
-from superalign.scaling_result import Excluded, ScalingCell, ScalingResult, ScalingRow, SizeFacts
+from superalign.scaling_result import Excluded, ScalingCell, ScalingResult, ScalingRow, SizeFacts, Unsuited
 from superalign.scaling_trends import compared, summarised, trends
 from superalign.scaling_verdict import verdict
 from superalign.scoring import TestPart, conducted, interval, model_facts
@@ -83,6 +83,7 @@ class ScalingEvidence:
     grounds: list[Ground]
     sizes: list[SizeFacts]
     excluded: list[Excluded]
+    unsuited: list[Unsuited]
     models: Mapping[str, Model]
     shares: Shares
     flags: list[str] = field(default_factory=list)
@@ -112,6 +113,7 @@ def evaluate(evidence: ScalingEvidence, fetch: Fetch, conduct: Conduct) -> Scali
         used=list(used.values()),
         sizes=evidence.sizes,
         excluded=evidence.excluded,
+        unsuited=evidence.unsuited,
         rows=rows,
         cells=cells,
         summary=summary,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from superalign.config import Config
 from superalign.result import Figures, Interval, ModelFacts, StudyResult, TaskFacts, bounded
 
@@ -31,6 +33,14 @@ class Excluded(Config):
 
     weak: str
     strong: str
+    why: str
+
+
+class Unsuited(Config):
+    """A method that cannot learn a task, and why: the task has no cells of it."""
+
+    task: str
+    method: str
     why: str
 
 
@@ -139,6 +149,7 @@ class ScalingResult(StudyResult):
     sizes: list[SizeFacts]
     """Smallest first; those that cannot be known last."""
     excluded: list[Excluded]
+    unsuited: list[Unsuited] = Field(default_factory=list)
     rows: list[ScalingRow]
     cells: list[ScalingCell]
     summary: list[MethodSummary]

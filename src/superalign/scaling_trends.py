@@ -112,11 +112,12 @@ def judged(rho: Interval | None) -> Finding:
 
 
 def compared(cells: Sequence[ScalingCell]) -> list[MethodTest]:
-    """Test every two of few methods over the tasks, or every other of many against the first."""
+    """Test every two of few methods over the tasks that both can learn, or every other of many against the first."""
     by_task = {method: _by_task(mine) for method, mine in _by_method(cells).items()}
     names = list(by_task)
     few = len(names) <= FEW_METHODS
     pairs = [(b, a) for a, b in combinations(names, 2)] if few else [(name, names[0]) for name in names[1:]]
+    pairs = [(a, b) for a, b in pairs if by_task[a].keys() & by_task[b].keys()]
     each = [_differences(by_task[a], by_task[b]) for a, b in pairs]
     tested = [signed_rank(one) for one in each]
     corrected = holm([one.p for one in tested])
@@ -139,11 +140,11 @@ def compared(cells: Sequence[ScalingCell]) -> list[MethodTest]:
 
 
 def _differences(a: dict[str, float], b: dict[str, float]) -> list[float]:
-    return [0.0 if abs(a[task] - b[task]) <= SAME else a[task] - b[task] for task in a]
+    return [0.0 if abs(a[task] - b[task]) <= SAME else a[task] - b[task] for task in a if task in b]
 
 
 def _by_task(cells: Sequence[ScalingCell]) -> dict[str, float]:
-    """Return the mean accuracy over the pairs of models of each task; every method has the same pairs."""
+    """Return the mean accuracy over the pairs of models of each task; there, every method has the same pairs."""
     found: dict[str, list[float]] = {}
     for cell in cells:
         found.setdefault(cell.task, []).append(cell.accuracy.value)

@@ -9,6 +9,7 @@ from superalign.scaling_result import MethodSummary, MethodTest, ScalingCell, Tr
 from superalign.verdict import CLAIM, p_value, points
 
 SPELT_OUT = 6  # comparisons of methods; of more, only those that differ are
+METHODS = 4  # of which all is said; of more, what they have in common
 
 
 def verdict(
@@ -27,7 +28,7 @@ def verdict(
         trends: what moves with size.
         tests: methods against each other.
     """
-    return [_setup(cells, excluded), *map(_recovered, summary), *_trends(trends), *_methods(tests)]
+    return [_setup(cells, excluded), *_recoveries(summary), *_trends(trends, len(summary)), *_methods(tests)]
 
 
 def ratios(figure: Interval) -> str:
@@ -51,6 +52,18 @@ def _setup(cells: Sequence[ScalingCell], excluded: int) -> str:
     )
 
 
+def _recoveries(summary: Sequence[MethodSummary]) -> Iterator[str]:
+    """Yield a sentence a method; of many, one of the first, and what lies between the least and the most."""
+    if len(summary) <= METHODS:
+        yield from map(_recovered, summary)
+        return
+    yield _recovered(summary[0])
+    known = sorted((one.median, one.method) for one in summary if one.median is not None)
+    if known:
+        (low, least), (high, most) = known[0], known[-1]
+        yield f"The median PGR of {len(known)} methods lies between {low:.2f} ({least}) and {high:.2f} ({most})."
+
+
 def _recovered(one: MethodSummary) -> str:
     refused = one.cells - one.defined
     why = f"; in {refused} the ceiling is not above the weak model beyond noise, and none is given" if refused else ""
@@ -62,7 +75,7 @@ def _recovered(one: MethodSummary) -> str:
     )
 
 
-def _trends(trends: Sequence[Trend]) -> Iterator[str]:
+def _trends(trends: Sequence[Trend], methods: int) -> Iterator[str]:
     for finding, said in (
         ("rises", "rises"),
         ("falls", "falls"),
@@ -70,7 +83,8 @@ def _trends(trends: Sequence[Trend]) -> Iterator[str]:
     ):
         mine = [one for one in trends if one.finding == finding]
         if mine:
-            yield f"What {said}, each by its own interval: {'; '.join(_rho(one) for one in mine)}."
+            told = map(_rho, mine) if methods <= METHODS else _counted(mine, methods)
+            yield f"What {said}, each by its own interval: {'; '.join(told)}."
     untested = [one for one in trends if one.finding == "not testable"]
     if untested:
         why = "that takes three sizes in a row on each of two tasks"
@@ -80,6 +94,15 @@ def _trends(trends: Sequence[Trend]) -> Iterator[str]:
 def _rho(one: Trend) -> str:
     known = f" {ratios(one.interval)}" if one.interval else ""
     return f"{trend(one)}, {one.method}: rho{known} over {_count(one.tasks, 'task')}"
+
+
+def _counted(trends: Sequence[Trend], methods: int) -> Iterator[str]:
+    """Yield each trend with the number of methods that have it, and the first one's rho."""
+    alike: dict[str, list[Trend]] = {}
+    for one in trends:
+        alike.setdefault(trend(one), []).append(one)
+    for mine in alike.values():
+        yield f"{_rho(mine[0])}{f' (so of {len(mine)} of {methods} methods)' if len(mine) > 1 else ''}"
 
 
 def _methods(tests: Sequence[MethodTest]) -> Iterator[str]:
@@ -95,7 +118,7 @@ def _said(test: MethodTest, family: int) -> str:
     found = f"is {side}" if test.p_holm < CLAIM else "cannot be told from"
     corrected = f", {test.p_holm:.3f} corrected for {family}" if family > 1 else ""
     shift = f", shift {points(test.shift)}" if test.shift else ""
-    least = f"; {test.tasks} tasks can give no p below {test.least_p:.3f}" if test.least_p >= CLAIM else ""
+    least = f"; {_count(test.tasks, 'task')} can give no p below {test.least_p:.3f}" if test.least_p >= CLAIM else ""
     return (
         f"{test.a} {found} {test.b}: better on {test.wins} of {_count(test.tasks, 'task')}, worse on {test.losses}, "
         f"mean {100 * test.difference:+.1f} points{shift}; Wilcoxon p {p_value(test.p)}{corrected}{least}."

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,12 @@ def test_doctor_without_a_network(shell: Shell) -> None:
     ended = shell.run("doctor", "--json", **NOWHERE, HF_HUB_OFFLINE="0")
     findings = {finding["what"]: finding for finding in json.loads(ended.out)}
     assert ended.code == int(any(finding["ok"] is False for finding in findings.values()))
-    assert {"python", "superalign", "cpu", "cache", "model hub", "embedded:minilm"} <= set(findings)
+    assert {"python", "superalign", "cpu", "cache", "model hub", "embedded:minilm", "chess engine"} <= set(findings)
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for name in extras.keys() - {"all", "sinks", "dev"}:
+        assert f"extra '{name}'" in findings or f"sink {name}" in findings
     assert "not reachable" in findings["model hub"]["found"]
     assert all(finding["fix"] for finding in findings.values() if finding["ok"] is False)
     plain = shell.fork("doctor")

@@ -7,7 +7,7 @@ from sample import sample
 
 from superalign.config import digest
 from superalign.result import Interval
-from superalign.scaling_result import Excluded, ScalingCell, ScalingResult, ScalingRow, SizeFacts
+from superalign.scaling_result import Excluded, ScalingCell, ScalingResult, ScalingRow, SizeFacts, Unsuited
 from superalign.scaling_trends import compared, summarised, trends
 from superalign.scaling_verdict import verdict
 
@@ -27,8 +27,12 @@ def scaling_sample(
     gap: float = 0.2,
     hostile: bool = False,
     unknown: bool = False,
+    unsuited: tuple[str, ...] = (),
 ) -> ScalingResult:
-    """Return a result as `superalign run scaling` would; PGR falls as the student grows."""
+    """Return a result as `superalign run scaling` would; PGR falls as the student grows.
+
+    The last method cannot learn the tasks of `unsuited`.
+    """
     rng, base = np.random.default_rng(5), sample(hostile=hostile)
     names = list(dict.fromkeys((*weak, *strong)))
     sizes = [
@@ -47,7 +51,7 @@ def scaling_sample(
         for low in weak:
             for place, high in enumerate(strong):
                 for method in methods:
-                    if low != high:
+                    if low != high and not (task in unsuited and method == methods[-1]):
                         floor = 0.5 + 0.04 * weak.index(low)
                         best = floor + gap * (place + 1) / len(strong) if place or not gap else floor + 0.001
                         part = 0.6 - 0.1 * place + 0.05 * methods.index(method)
@@ -89,6 +93,7 @@ def scaling_sample(
         used=[base.weak, base.strong],
         sizes=sizes,
         excluded=excluded,
+        unsuited=[Unsuited(task=task, method=methods[-1], why="it learns from pairs") for task in unsuited],
         rows=rows,
         cells=cells,
         summary=summary,

@@ -61,6 +61,24 @@ def test_the_grid_and_what_is_left_out(ran) -> None:
     assert ScalingResult.model_validate_json(result.model_dump_json()) == result
 
 
+def test_a_method_that_cannot_learn_a_task_has_no_cells_of_it(tiny, tmp_path) -> None:
+    three = tmp_path / "three.csv"
+    three.write_text("text,label\n" + "".join(f"{'abc'[n % 3]} thing {n},{'xyz'[n % 3]}\n" for n in range(120)))
+    tasks = (Words(n=150), f"file:{three}")
+    asked = grid(tiny, tasks=tasks, methods=("naive", "ropo"), seeds=1)
+    result = run(asked, out=tmp_path / "run", store=Store(tmp_path / "store"))
+    two, many = map(str, asked.tasks)
+    assert {(cell.task, cell.method) for cell in result.cells} == {(two, "naive"), (two, "ropo"), (many, "naive")}
+    (out,) = result.unsuited
+    assert (out.task, out.method) == (many, "ropo")
+    assert "ropo" in out.why
+    (test,) = result.tests
+    assert test.tasks == 1
+    alone = grid(tiny, tasks=tasks, methods=("ropo",), seeds=1)
+    with pytest.raises(ConfigError, match="ropo"):
+        run(alone, out=tmp_path / "alone", store=Store(tmp_path / "store"))
+
+
 def test_what_cells_share_is_one_job(ran) -> None:
     asked, result, store = ran
     jobs = in_order(asked.plan().jobs())

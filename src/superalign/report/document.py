@@ -1,7 +1,9 @@
-"""The frame of every page: one HTML document that needs nothing else, and cannot run or fetch anything."""
+"""The frame of every page: one HTML document that needs nothing else, fetches nothing, and runs our search at most."""
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Collection, Mapping
 from importlib.resources import files
 
@@ -15,18 +17,22 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri
 
 
 def document(title: str, *body: Markup | None) -> str:
-    """Return a whole page."""
+    """Return a whole page; one with a table to filter has the script that searches it, which alone may run there."""
+    main = tag("main", *body)
+    script = _search() if 'class="filtered"' in main else None
+    allowed = f"; script-src 'sha256-{_sha256(script)}'" if script else ""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY + allowed),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", cut(title, 160)),
         tag("link", rel="icon", href="data:,"),
         tag("style", Markup(_style())),
     )
-    return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', *body)), lang='en')}\n"
+    whole = tag("body", main, tag("script", script) if script else None)
+    return f"<!doctype html>\n{tag('html', head, whole, lang='en')}\n"
 
 
 def contents(name: str, sections: Mapping[str, str], absent: Collection[str] = ()) -> Markup:
@@ -43,6 +49,14 @@ def section(name: str, title: str, children: list[Markup]) -> Markup:
 def grid(*children: Markup | None) -> Markup:
     """Return panels side by side, as many as fit."""
     return tag("div", *children, class_="grid")
+
+
+def _search() -> Markup:
+    return Markup(files("superalign.report").joinpath("search.js").read_text(encoding="utf-8"))
+
+
+def _sha256(script: str) -> str:
+    return b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _style() -> str:

@@ -15,8 +15,7 @@ SHOWN, BOUGHT = 300, 200
 OUTCOMES = ("broken", "held", "undetermined", "error")
 WHAT = (
     "Of a goal the attempt that came nearest to breaking it: what was put to the learner, what it answered, what the "
-    "critics said without the truth, and what was learnt from it. To search, use the browser's own find: nothing "
-    "that is not filtered out is folded."
+    "critics said without the truth, and what was learnt from it."
 )
 Filters = tuple[dict[str, str], dict[str, str], dict[str, str]]
 

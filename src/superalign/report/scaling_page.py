@@ -23,21 +23,22 @@ CONTENTS = {"result": "Result", "size": "Over size", "methods": "Methods", **CLO
 def render(result: ScalingResult) -> str:
     """Return the report as HTML. Without the extra `report` it has the tables, and a line that says what to install."""
     frame = Frame(result, figures.book(result), svg.available())
-    maps = [panels.maps(result, name, place) for place, name in enumerate(result.methods)]
+    shown = panels.drawn(result)
+    maps = [panels.maps(result, name, place) for place, name in enumerate(shown)]
     curves = [
         panel
-        for place, name in enumerate(result.methods)
+        for place, name in enumerate(shown)
         for panel in (*panels.sizes(frame, name, place), panels.trends(frame, name, place))
     ]
-    tests = panels.tests(result)
+    methods = [panel for panel in (panels.summary(result), panels.tests(result)) if panel]
     return document(
         headline(result),
-        contents("scaling", CONTENTS, [] if tests else ["methods"]),
+        contents("scaling", CONTENTS, [] if methods else ["methods"]),
         _masthead(result),
         frame.missing(),
         tag("section", panels.cards(result), verdict(result), grid(*maps, panels.refused(result)), id="result"),
         section("size", "Over size", curves),
-        section("methods", "Methods", [tests]) if tests else None,
+        section("methods", "Methods", methods) if methods else None,
         omissions(result),
         told(result, _steps(result)),
         reproduction(result),

@@ -12,16 +12,51 @@ from superalign.report.markup import Child, Column, Markup, cut, table, tag
 from superalign.result import Interval
 from superalign.scaling_result import MethodSummary, ScalingCell, ScalingResult
 from superalign.scaling_verdict import trend
+from superalign.verdict import CLAIM
 
 MAPS = 60  # of single tasks on the page
 CELLS = 400  # in the table of the page
 PAIRS = 200  # that are left out, listed
+DRAWN = 4  # methods with maps and curves of their own; of more, those that differ from another over the tasks go first
 ScalingFrame = Frame[ScalingResult]
 
 
+def drawn(result: ScalingResult) -> list[str]:
+    """Return the methods that have maps and curves: the first, those that differ over the tasks, then the others."""
+    apart = [name for test in result.tests if test.p_holm < CLAIM for name in (test.a, test.b)]
+    return list(dict.fromkeys([result.methods[0], *apart, *result.methods]))[:DRAWN]
+
+
 def cards(result: ScalingResult) -> Markup:
-    """Return one card a method: the PGR over the grid, in how many cells there is one, and who is above."""
-    return tag("div", *(_card(one) for one in result.summary), class_="cards")
+    """Return one card a method that is drawn: the PGR over the grid, in how many cells there is one, who is above."""
+    shown = drawn(result)
+    return tag("div", *(_card(one) for one in result.summary if one.method in shown), class_="cards")
+
+
+def summary(result: ScalingResult) -> Markup | None:
+    """Return every method over the grid, where not all are drawn."""
+    if len(result.methods) <= DRAWN:
+        return None
+    rows: Rows = [
+        [
+            cut(one.method, 60),
+            words.count(one.cells),
+            words.count(one.defined),
+            words.ratio(one.median),
+            _ratio(one.pgr),
+            words.count(one.above),
+            words.count(one.below),
+        ]
+        for one in result.summary
+    ]
+    columns = [Column("Method"), *numbers("Cells", "With a PGR", "Median PGR", "Mean PGR, 95% over tasks")]
+    columns += numbers("Above the supervisor", "Below")
+    what = (
+        f"{words.plural(len(rows), 'method')}. Those with maps and curves are the first one, and those that differ "
+        "from another over the tasks. Above and below count cells where the interval of student minus supervisor "
+        "leaves out 0."
+    )
+    return tabled("summary", "Every method over the grid", what, table(columns, rows, "Every method over the grid"))
 
 
 def maps(result: ScalingResult, method: str, place: int) -> Markup:
@@ -34,7 +69,7 @@ def maps(result: ScalingResult, method: str, place: int) -> Markup:
         "the weak model beyond noise."
     )
     whole = _map(result, mine, f"PGR of {cut(method, 40)} over all tasks")
-    names = [name for name in result.names if len(result.names) > 1][: max(1, MAPS // len(result.methods))]
+    names = [name for name in result.names if len(result.names) > 1][: MAPS // len(drawn(result))]
     single = [
         tag("details", tag("summary", cut(name, 80)), _map(result, [c for c in mine if c.task == name], name))
         for name in names
@@ -140,17 +175,22 @@ def tests(result: ScalingResult) -> Markup | None:
 
 def refused(result: ScalingResult) -> Markup:
     """Return the cells without a PGR, and the pairs that are no cells."""
-    without = [cell for cell in result.cells if cell.pgr is None and cell.method == result.methods[0]]
+    without = {(c.task, c.weak, c.strong): c for c in result.cells if c.pgr is None}.values()
     rows: Rows = [[cut(c.task, 60), cut(c.weak, 60), cut(c.strong, 60), cut(c.reason or "", 200)] for c in without]
     columns = [Column("Task"), Column("Weak"), Column("Strong"), Column("Why")]
     pairs: Rows = [[cut(one.weak, 60), cut(one.strong, 60), cut(one.why, 200)] for one in result.excluded]
+    unsuited: Rows = [[cut(one.task, 60), cut(one.method, 60), cut(one.why, 200)] for one in result.unsuited]
     what = (
-        f"{words.plural(len(without), 'cell')} of {cut(result.methods[0], 40)} without a PGR; it is the same for every "
-        f"method. {words.plural(len(pairs), 'pair')} of models that are no cells of the grid."
+        f"On {words.plural(len(without), 'pair')} of models and a task no method has a PGR. "
+        f"{words.plural(len(pairs), 'pair')} of models {'is' if len(pairs) == 1 else 'are'} no cell of the grid. "
+        f"{words.plural(len(unsuited), 'method')} cannot learn a task."
     )
     first = tag("details", tag("summary", "Without a PGR"), table(columns, rows[:CELLS], "Cells without a PGR"))
     second = tag("details", tag("summary", "No cells"), table(columns[1:], pairs[:PAIRS], "Pairs left out"))
-    return tabled("refused", "Where no figure is given", what, first if rows else None, second if pairs else None)
+    labels = [Column("Task"), Column("Method"), Column("Why")]
+    third = tag("details", tag("summary", "Cannot be learnt"), table(labels, unsuited[:CELLS], "Methods left out"))
+    folded = [one for one, some in ((first, rows), (second, pairs), (third, unsuited)) if some]
+    return tabled("refused", "Where no figure is given", what, *folded)
 
 
 def _card(one: MethodSummary) -> Markup:

@@ -101,7 +101,7 @@ class Balance(Study[BalancePlan, BalanceResult]):
     """What is balanced; see superalign ls axes. Preferences of your own: pairs:file:FILE or pairs:hf:NAME."""
     methods: Annotated[tuple[MethodChoice, ...], Field(min_length=1), Distinct] = default(MERGES)
     """How experts are merged; see superalign ls merge-methods. Of rewarded-soups every point but the experts."""
-    mixtures: Annotated[tuple[Mixture, ...], Field(min_length=1)] = ("equal", "lagging", "scored")
+    mixtures: Annotated[tuple[Mixture, ...], Field(min_length=1)] = ("equal", "lagging")
     """How pairs are mixed: equal, as many of each axis; lagging, more of what the model does less often; scored, those
     that all experts find most clearly decided."""
     pairs: Annotated[int, Field(ge=2)] = 96
@@ -112,9 +112,9 @@ class Balance(Study[BalancePlan, BalanceResult]):
     """By which pairs are learnt; see superalign ls objectives."""
     fit: FitChoice = default("lora,read=policy,keep=true,lr=0.003,batch=8,epochs=2,target=attention")
     """How adapters learn: lora."""
-    test: Annotated[int, Field(ge=2)] = 80
+    test: Annotated[int, Field(ge=2)] = 64
     """Items of the test part that probes are made of, each axis."""
-    validation: Annotated[int, Field(ge=2)] = 40
+    validation: Annotated[int, Field(ge=2)] = 24
     """Items of the supervise part by whose probes the best merge and the best mixture are chosen."""
     choose: Measure = "average"
     """By what they are chosen: the average of the axes, or the worst."""

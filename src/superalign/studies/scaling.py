@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from superalign.config import canonical
-from superalign.errors import ConfigError
+from superalign.errors import ConfigError, SuperalignError
 from superalign.fit import Fit, FitChoice
 from superalign.fits.probe import Probe
 from superalign.job import Job
@@ -24,11 +24,11 @@ from superalign.models._size import parameters_read
 from superalign.objective import Objective, ObjectiveChoice
 from superalign.registry import Distinct, default
 from superalign.scaling_evaluation import Ground, ScalingEvidence, evaluate
-from superalign.scaling_result import Excluded, ScalingResult, SizeFacts
+from superalign.scaling_result import Excluded, ScalingResult, SizeFacts, Unsuited
 from superalign.studies._jobs import Jobs
 from superalign.studies._teams import NAIVE, Team, ceiling, check_taught, said_by, supervised, taught
 from superalign.study import Conduct, Fetch, Plan, Study, studies
-from superalign.task import Shares, TaskChoice
+from superalign.task import Shares, TaskChoice, TaskSource
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class ScalingPlan(Plan):
     grounds: list[Ground]
     sizes: list[SizeFacts]
     excluded: list[Excluded]
+    unsuited: list[Unsuited]
 
     def jobs(self) -> Iterator[Job]:
         """Yield a task at a time: its features, its weak models, then each strong model's ceiling and students."""
@@ -71,7 +72,7 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
     )
     """What is learnt; methods are compared over the tasks."""
     methods: Annotated[tuple[ObjectiveChoice, ...], Field(min_length=1), Distinct] = default(("naive", "logconf"))
-    """Objectives by which students learn from the weak labels."""
+    """Objectives by which students learn from the weak labels; a task has no cells of those that cannot learn it."""
     fit: FitChoice = default("probe")
     """How much of the strong model moves: probe, lora or full."""
     weak_fit: FitChoice = default("probe")
@@ -123,10 +124,13 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
             raise ConfigError("no weak model is smaller than a strong one", why=why, fix="give smaller weak models")
         layers = {name: size.layer for name, size in known.items()}
         made = dict[tuple[Any, ...], tuple[Any, Any]]()
-        grounds = [
-            self._ground(Jobs(task, self.shares, self.seeds, made=made), found, layers, pairs) for task in self.tasks
-        ]
-        return ScalingPlan(grounds, sizes, excluded)
+        grounds, unsuited = list[Ground](), list[Unsuited]()
+        for task in self.tasks:
+            methods, out = self._suited(task)
+            unsuited += out
+            jobs = Jobs(task, self.shares, self.seeds, made=made)
+            grounds.append(self._ground(jobs, methods, found, layers, pairs))
+        return ScalingPlan(grounds, sizes, excluded, unsuited)
 
     def conclude(self, plan: ScalingPlan, fetch: Fetch, conduct: Conduct) -> ScalingResult:
         """Score every cell on its task's test part, a task at a time."""
@@ -135,6 +139,7 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
             plan.grounds,
             plan.sizes,
             plan.excluded,
+            plan.unsuited,
             self.models(),
             self.shares,
             [f"oracle early stop: {fit} chose its stopping point by ground truth" for fit in oracles],
@@ -147,7 +152,24 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
 
     @property
     def _taught(self) -> list[tuple[Fit, Objective]]:
-        return [(self.weak_fit, NAIVE), *((self.fit, method) for method in (NAIVE, *self.methods))]
+        return self._taught_by(self.methods)
+
+    def _taught_by(self, methods: tuple[Objective, ...]) -> list[tuple[Fit, Objective]]:
+        return [(self.weak_fit, NAIVE), *((self.fit, method) for method in (NAIVE, *methods))]
+
+    def _suited(self, source: TaskSource) -> tuple[tuple[Objective, ...], list[Unsuited]]:
+        """Return the methods by which a task can be learnt, and the others; all where none can, to be refused later."""
+        if len(self.methods) == 1:
+            return self.methods, []
+        task, suited, out = source.load().task, list[Objective](), list[Unsuited]()
+        for method in self.methods:
+            try:
+                self.fit.check(method, task)
+            except SuperalignError as error:
+                out.append(Unsuited(task=str(source), method=str(method), why=str(error).splitlines()[0]))
+            else:
+                suited.append(method)
+        return (tuple(suited), out) if suited and out else (self.methods, [])
 
     def _sizes(self) -> list[SizeFacts]:
         weak, strong = set(map(str, self.weak)), set(map(str, self.strong))
@@ -165,10 +187,15 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
         return sorted(found, key=lambda one: (one.parameters is None, one.parameters or 0))
 
     def _ground(
-        self, jobs: Jobs, models: dict[str, Model], layers: dict[str, int], pairs: list[tuple[str, str]]
+        self,
+        jobs: Jobs,
+        methods: tuple[Objective, ...],
+        models: dict[str, Model],
+        layers: dict[str, int],
+        pairs: list[tuple[str, str]],
     ) -> Ground:
         weak, strong = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
-        looks = isinstance(self.fit, Probe) or any(method.wants_noise for method in self.methods)
+        looks = isinstance(self.fit, Probe) or any(method.wants_noise for method in methods)
         looking = [*(weak if isinstance(self.weak_fit, Probe) else []), *(strong if looks else [])]
         features = _features(jobs, {name: models[name] for name in looking}, layers)
         supervisors = {name: supervised(jobs, models[name], self.weak_fit, features.get(name)) for name in weak}
@@ -178,12 +205,12 @@ class Scaling(Study[ScalingPlan, ScalingResult]):
         }
         best = ceiling(jobs)
         ceilings = {name: taught(jobs, models[name], self.fit, [best], features.get(name)) for name in strong}
-        teams = {name: Team("student", self.methods, one) for name, one in labels.items()}
+        teams = {name: Team("student", methods, one) for name, one in labels.items()}
         return Ground(
             str(jobs.task),
             jobs.items,
             jobs.gold,
-            jobs.check(self._taught),
+            jobs.check(self._taught_by(methods)),
             features,
             supervisors,
             ceilings,
