@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from superalign.errors import DataError
-from superalign.prose import FIRST, LONG, SHORT, fingerprint, passages
+from superalign.errors import ConfigError, DataError
+from superalign.prose import FIRST, LONG, SHORT, SPARED, check_apart, fingerprint, passages, spared
+from superalign.studies.loop import Loop
 
 
 def test_the_manual_that_comes_with_python_has_enough_of_it():
@@ -40,3 +41,18 @@ def test_a_file_without_text_is_refused_by_name(tmp_path, content):
     with pytest.raises(DataError) as caught:
         passages(4, str(path))
     assert str(path) in str(caught.value.where)
+
+
+def test_what_adapters_spare_is_asked_of_nobody():
+    everything = passages(10_000)
+    assert spared() == everything[-SPARED:]
+    left = len(everything) - SPARED
+    assert left >= 32  # of the loop's gate and exam
+    check_apart(left)
+    with pytest.raises(ConfigError, match=f"{left + 1} passages"):
+        check_apart(left + 1)
+    asked = f"fit=lora,read=policy,keep=true,spare=2 texts={left // 2 + 1}"
+    with pytest.raises(ConfigError, match="passages"):
+        Loop.parse(dict(one.split("=", 1) for one in asked.split()))
+    Loop.parse({"fit": "lora,read=policy,keep=true", "texts": left})
+    Loop.parse({"fit": "lora,read=policy,keep=true,spare=2", "texts": left, "text": __file__})

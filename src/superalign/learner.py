@@ -133,6 +133,7 @@ class Learner:
             loss = self._gradient(reading, batch, targets, step / len(plan))
             norm = gathered(torch.nn.utils.clip_grad_norm_(network.trainable, CLIP))
             adam.step()
+            network.settle()
             adam.zero_grad()
             trace.add(loss, norm, int(reading.sizes[batch].sum()))
             self.report(done=step + 1, total=len(plan), tokens=trace.tokens, **trace.news())

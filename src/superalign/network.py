@@ -146,6 +146,7 @@ class Trainee(ABC, Generic[R]):
         self.backbone, self.precision, self.acting = backbone, precision, acting
         self.device: torch.device = next(backbone.module.parameters()).device
         self.trainable: list[Tensor] = [p for p in backbone.module.parameters() if p.requires_grad]
+        self.settle: Callable[[], None] = _as_it_is  # called after every step
         backbone.module.eval()
         self.flat = _flattens(self)
 
@@ -316,6 +317,10 @@ class Peers(Trainee[R]):
             self.turn(number)
             said.append(learner.logits(reading, rows))
         return torch.stack(said)
+
+
+def _as_it_is() -> None:
+    """Leave what moved where it is."""
 
 
 def _flattens(trainee: Trainee[Any]) -> bool:

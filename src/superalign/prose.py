@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from superalign.errors import DataError
+from superalign.errors import ConfigError, DataError
 
 SHORT, LONG = 200, 400  # characters of a paragraph
+SPARED = 16  # passages, the last ones, that adapters may be kept from (see fits/lora.py): nobody is asked about them
 FIRST = 8  # words that are given, after which the rest is to be said
 ODD = re.compile(r"::|[\"*|<>\\_=]")
 
@@ -34,6 +36,23 @@ def passages(n: int, path: str | None = None) -> list[Passage]:
         why = f"a paragraph has {SHORT} to {LONG} characters, and an empty line after it"
         raise DataError("there is no text to compare what the learner says", where=path, why=why)
     return [_passage(text) for text in found[:n]]
+
+
+def spared() -> list[Passage]:
+    """Return the last paragraphs of the manual."""
+    return passages(sys.maxsize)[-SPARED:]
+
+
+def check_apart(n: int) -> None:
+    """Refuse to ask about n passages of the manual where some of them are spared.
+
+    Raises:
+        ConfigError: so many are not left.
+    """
+    left = len(passages(sys.maxsize)) - SPARED
+    if n > left:
+        why = f"the manual has {left} beside the {SPARED} that spare=... reads"
+        raise ConfigError(f"{n} passages of general text are too many", why=why, fix="fewer --texts, or --text FILE")
 
 
 def fingerprint(n: int, path: str | None = None) -> str:

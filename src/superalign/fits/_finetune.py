@@ -49,11 +49,13 @@ class Body(NamedTuple):
         backbone: what shall move requires gradients.
         acting: its modules that behave differently while learning (dropout).
         turn: lets one of the peers that share the body compute with it, until another's turn.
+        settle: puts what a step moved back to where it may be.
     """
 
     backbone: Backbone
     acting: Sequence[nn.Module]
     turn: Callable[[int], None] = lambda _: None
+    settle: Callable[[], None] = lambda: None
 
 
 class FineTune(Training, Fit, ABC):
@@ -303,7 +305,9 @@ def _as_taken(objective: Objective, task: Task, taught: Readable, labels: Labels
 
 def _side_by_side(learners: Sequence[Trainee[Any]], body: Body) -> Trainee[Any]:
     """Return peers on one body as one trainee, or the only learner."""
-    return Peers(learners, body.turn) if len(learners) > 1 else learners[0]
+    trainee = Peers(learners, body.turn) if len(learners) > 1 else learners[0]
+    trainee.settle = body.settle
+    return trainee
 
 
 def _help(fit: FineTune, model: Model, task: Task, lesson: Lesson, asked: IntArray, root: Path) -> None:

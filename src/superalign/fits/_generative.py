@@ -37,7 +37,9 @@ def speaker(network: Network) -> Policy:
     Raises:
         ModelError: the body is no language model.
     """
-    return Policy(network.backbone, network.precision, Likelihood(), 1.0, network.acting)
+    policy = Policy(network.backbone, network.precision, Likelihood(), 1.0, network.acting)
+    policy.settle = network.settle
+    return policy
 
 
 def sayings(reading: Reading) -> tuple[Answers, Labels]:

@@ -12,6 +12,7 @@ from superalign.fit import fits
 from superalign.fits._adapter import ADAPTER, activate, in_place
 from superalign.fits._base import borrow
 from superalign.fits._finetune import Body, FineTune
+from superalign.fits._spare import Spared
 from superalign.model import Model
 from superalign.models._size import targeted
 
@@ -34,6 +35,9 @@ class Lora(FineTune):
     """Scale of the adapters, divided by the rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of an adapter's inputs dropped while learning."""
+    spare: Annotated[int, Field(ge=0)] = 0
+    """Principal directions of what general text (Python's manual) puts into each adapted layer, along which its adapter
+    changes nothing: a few of them keep such text about as likely as it was."""
     target: str = "all-linear"
     """Which layers get an adapter: all linear ones, those of `attention`, or the ends of their names joined by +
     (`q_proj+v_proj`)."""
@@ -74,7 +78,9 @@ class Lora(FineTune):
             for layer in layers:
                 activate(layer, names[peer])
 
-        return Body(backbone, dropouts, turn)
+        if not self.spare:
+            return Body(backbone, dropouts, turn)
+        return Body(backbone, dropouts, turn, Spared(backbone, layers, self.spare).settle)
 
     def _targets(self, names: list[str]) -> list[str]:
         for end in self.target.split("+"):
