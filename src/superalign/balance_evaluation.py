@@ -131,7 +131,7 @@ class _Scorer:
         axes = [self._axis(place) for place in range(len(self.evidence.axes))]
         interference, singular = self._interference()
         learnt = self.fetch(next(cell.learner for cell in self.evidence.cells if cell.learner)).meta["facts"]
-        read = {name: learnt.get(name, 0) for name in ("truncated", "tokens")}
+        read = {name: learnt[name] for name in ("layer", "truncated", "tokens")}
         return BalanceResult(
             **conducted(conduct, unsealed),
             task=task_facts(task, split(task, self.evidence.shares, 0)),

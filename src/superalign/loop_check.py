@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from superalign.attacker import World
 from superalign.errors import ConfigError
+from superalign.fits.lora import Lora
 from superalign.prose import check_apart
 from superalign.task import TaskSource, tasks
 from superalign.tasks.goals import Goals
@@ -59,7 +60,7 @@ def check(loop: Loop) -> None:
             why = "it asks a model of its own"
             raise ConfigError(f"attack {attack} has no attacker", why=why, fix="--attacker embedded:smollm2")
         attack.check(loop.learner, loop.attacker)
-    if loop.text is None and getattr(loop.fit, "spare", 0):
+    if isinstance(loop.fit, Lora) and loop.fit.spare and loop.text is None:
         check_apart(2 * loop.texts)
     for aim in loop.aims:
         if loop.world not in aim.worlds:

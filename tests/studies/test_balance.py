@@ -62,6 +62,7 @@ def test_every_arm_answers_and_no_truth_is_read(ran) -> None:
         "merge": ["linear", "ties", *soups],
     }
     assert result.unsealed == []
+    assert result.model.layer == result.model.depth  # policies read all of it
     for row in result.rows:
         if row.kind == "mixture" and row.axis == AXES[0]:
             mine = [one.pairs for one in result.rows if (one.arm, one.seed) == (row.arm, row.seed)]

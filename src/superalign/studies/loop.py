@@ -40,7 +40,7 @@ from superalign.update import UpdateChoice
 
 QUESTIONS = "facts,questions=true,relations=city-country+capital+continent,cities=1000"
 TACTICS = "assertion+consensus+authority+quotation+contradiction"
-TRAINED = (f"pressure,tactics={TACTICS},drawn=true", f"pressure,tactics={TACTICS},drawn=true,place=after")
+TRAINED = tuple(f"pressure,tactics={TACTICS},drawn=true{place}" for place in ("", ",place=after", ",place=earlier"))
 HELD_OUT = (
     "pressure,tactics=emotion,wordings=2",
     f"pressure,tactics={TACTICS},first=1,drawn=true",
@@ -105,7 +105,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """What is wanted of the learner; see superalign ls aims."""
     update: UpdateChoice = default("pairs")
     """How it learns from feedback; see superalign ls updates."""
-    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.003,batch=8,epochs=2,target=attention")
+    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.003,batch=8,epochs=2,target=attention,spare=3")
     """How its adapter learns; it goes on from round to round."""
     revisions: Annotated[int, Field(ge=0)] = 20
     """For how many goals of a round the learner answers again, told what the critics say."""
