@@ -75,7 +75,7 @@ def drawn(
                         odds[:missing] = np.nan
                     said[f"axis{place} {part}"] = odds.astype(np.float32)
             mixed = job(mix_pairs, Artifact(meta={"counts": {"axis0": 7}}))
-            facts = Artifact(meta={"facts": {"truncated": 1, "tokens": 9}})
+            facts = Artifact(meta={"facts": {"layer": 3, "truncated": 1, "tokens": 9}})
             learner = job(teach_pairs, facts, mixed=mixed) if arm.kind in ("expert", "mixture") else None
             cells.append(BalanceCell(arm, seed, job(ask_axes, Artifact(said)), learner))
     figures = {"cosine": 0.1, "conflict": 0.5, "conflict_large": 0.4, "overlap": 0.2}
