@@ -24,6 +24,7 @@ import pytest
 
 import superalign
 
+SEARCH = f"<script>{Path(superalign.__file__).with_name('report').joinpath('search.js').read_text()}</script>"
 SCRIPT = Path(sys.executable).with_name("superalign")
 TIMEOUT = 240.0
 SETTINGS = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}

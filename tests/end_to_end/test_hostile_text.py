@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from faults import Shell
+from faults import SEARCH, Shell
 
 pytestmark = pytest.mark.slow
 HOSTILE = [
@@ -75,7 +75,7 @@ def test_hostile_data_is_shown_as_text(shell: Shell, hostile: list[str]) -> None
     folder = shell.folder / "run \x1b[31m<b>"
     page = (folder / "report.html").read_text(encoding="utf-8")
     live = Live()
-    live.feed(page)
+    live.feed(page.replace(SEARCH, "", 1))
     assert live.found == []
     assert not WITH_FORCE.search(page.replace("\n", ""))
     assert "&lt;script&gt;" in page
