@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_hostile_text import HOSTILE, WITH_FORCE, Live
 
-from faults import Crash, Ended, Shell, computed_again, rows
+from faults import SEARCH, Crash, Ended, Shell, computed_again, rows
 from superalign.report.markup import clean
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def assert_no_force(ended: Ended, run: Path) -> None:
     assert not WITH_FORCE.search(ended.out.replace("\n", "") + ended.err.replace("\n", ""))
     report = (run / "report.html").read_text(encoding="utf-8")
     page = Live()
-    page.feed(report)
+    page.feed(report.replace(SEARCH, "", 1))
     assert not page.found
     assert clean(report) == report
 

@@ -34,23 +34,25 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
-def learned(folder: Path, seeds: list[int], place: Path) -> list[Learned]:
+def learned(folder: Path, seeds: list[int], place: Path, spare: int) -> list[Learned]:
     task, truth = examples(24)
     lessons = [lesson(truth, seed=seed) for seed in seeds]
     asked = [np.arange(24)] * len(seeds)
-    return FIT.learn(model(folder), task, lessons, asked, store=Store(place), report=lambda **_: None)
+    return FIT.model_copy(update={"spare": spare}).learn(
+        model(folder), task, lessons, asked, store=Store(place), report=lambda **_: None
+    )
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+@pytest.mark.parametrize(("architecture", "spare"), [("llama", 0), ("llama", 2), ("gpt2", 0)])
 def test_learners_that_take_turns_learn_what_each_would_alone(
-    tiny: Tiny, tmp_path: Path, loads: list[Any], architecture: str
+    tiny: Tiny, tmp_path: Path, loads: list[Any], architecture: str, spare: int
 ) -> None:
-    together = learned(tiny(architecture), [0, 1, 0], tmp_path / "together")
+    together = learned(tiny(architecture), [0, 1, 0], tmp_path / "together", spare)
     assert len(loads) == 1
     release()
-    alone = [*learned(tiny(architecture), [0], tmp_path / "a")]
+    alone = [*learned(tiny(architecture), [0], tmp_path / "a", spare)]
     release()
-    alone += learned(tiny(architecture), [1], tmp_path / "b")
+    alone += learned(tiny(architecture), [1], tmp_path / "b", spare)
     assert len(loads) == 3
     for one, other in zip(together, [*alone, alone[0]], strict=True):
         np.testing.assert_array_equal(one.probs, other.probs)

@@ -16,6 +16,8 @@ class Loan:
 
     key: str
     backbone: Backbone
+    attention: str | None
+    """The implementation it was loaded with; a trainee sets its own."""
     borrower: weakref.ref[Backbone]
 
 
@@ -35,12 +37,16 @@ def borrow(model: Model) -> Backbone:
         release()
         with torch.random.fork_rng(devices=[]):
             kept = model.backbone(model.precision())
+        attention = getattr(getattr(kept.module, "config", None), "_attn_implementation", None)
     else:
-        kept = _loan.backbone
+        kept, attention = _loan.backbone, _loan.attention
         _strip(kept.module)
+        if attention is not None:
+            module: Any = kept.module
+            module.set_attn_implementation(attention)  # so that it computes just as one that was loaded anew
     kept.module.requires_grad_(False)
     lent = replace(kept)
-    _loan = Loan(key, kept, weakref.ref(lent))
+    _loan = Loan(key, kept, attention, weakref.ref(lent))
     return lent
 
 
