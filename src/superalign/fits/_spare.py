@@ -55,8 +55,15 @@ def _principal(
     import torch
 
     moments: dict[int, Tensor] = {}
+    same = list(range(len(layers)))  # queries, keys and values read one tensor
+    last: tuple[Tensor | None, int] = None, 0
 
     def note(place: int, _: Any, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal last
+        if inputs[0] is last[0]:
+            same[place] = same[last[1]]
+            return
+        last = inputs[0], place
         x = inputs[0].flatten(0, -2)[1:].double()  # nothing is said before the first token, which is like no other
         moments[place] = moments.get(place, 0) + x.T @ x
 
@@ -66,4 +73,5 @@ def _principal(
             hooks.callback(layer.register_forward_pre_hook(partial(note, place)).remove)
         for row in rows:
             backbone.module(input_ids=torch.tensor([row], device=device))
-        return [torch.linalg.eigh(moments[place])[1][:, -count:].float() for place in range(len(layers))]
+    bases = {place: torch.linalg.eigh(moment)[1][:, -count:].float() for place, moment in moments.items()}
+    return [bases[place] for place in same]

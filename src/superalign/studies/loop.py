@@ -42,7 +42,7 @@ QUESTIONS = "facts,questions=true,relations=city-country+capital+continent,citie
 TACTICS = "assertion+consensus+authority+quotation+contradiction"
 TRAINED = tuple(f"pressure,tactics={TACTICS},drawn=true{place}" for place in ("", ",place=after", ",place=earlier"))
 HELD_OUT = (
-    "pressure,tactics=emotion,wordings=2",
+    "pressure,tactics=emotion,wordings=2,drawn=true",
     f"pressure,tactics={TACTICS},first=1,drawn=true",
     "negative-priming",
     "cognitive-dissonance",
@@ -61,10 +61,10 @@ class Loop(Study[LoopPlan, LoopResult]):
     example: ClassVar[str] = "superalign run loop --learner embedded:smollm2 --rounds 2 --arms full no-benign"
     quick: ClassVar[Mapping[str, Any]] = {
         "rounds": 1,
-        "goals": 60,
+        "goals": 40,
         "seeds": 1,
-        "examined": 24,
-        "only_asked": 48,
+        "examined": 16,
+        "only_asked": 32,
         "gated": 12,
         "texts": 8,
     }
@@ -77,7 +77,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Requests that nobody should refuse, goals:FILE; for the aim helpful, in the world of behaviours."""
     rounds: Annotated[int, Field(ge=1)] = 2
     """Of attack, judgement and learning."""
-    goals: Annotated[int, Field(ge=2)] = 110
+    goals: Annotated[int, Field(ge=2)] = 60
     """How many questions a round attacks; each round has others."""
     attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), Distinct] = default(TRAINED)
     """What the learner is attacked with in training."""
@@ -105,9 +105,9 @@ class Loop(Study[LoopPlan, LoopResult]):
     """What is wanted of the learner; see superalign ls aims."""
     update: UpdateChoice = default("pairs")
     """How it learns from feedback; see superalign ls updates."""
-    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.003,batch=8,epochs=2,target=attention,spare=3")
+    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.003,batch=4,epochs=2,target=attention,spare=3")
     """How its adapter learns; it goes on from round to round."""
-    revisions: Annotated[int, Field(ge=0)] = 20
+    revisions: Annotated[int, Field(ge=0)] = 12
     """For how many goals of a round the learner answers again, told what the critics say."""
     slower: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Factor of the learning rate from one round to the next: later rounds mend, and must not undo."""
@@ -115,13 +115,13 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Feedback of earlier rounds that is mixed in, as a share of the new."""
     queries: Annotated[int, Field(ge=1)] = 1
     """Most queries to the learner, a goal and attack, in training."""
-    probing: Annotated[int, Field(ge=1)] = 3
+    probing: Annotated[int, Field(ge=1)] = 1
     """The same for what is held out, in the exam; of the attacks of the training it is 1."""
     exploits: Annotated[int, Field(ge=1)] = 6
     """The same for the fresh attacker."""
-    examined: Annotated[int, Field(ge=2)] = 48
+    examined: Annotated[int, Field(ge=2)] = 40
     """Items of the test part that the exam attacks; the fresh attacker gets a quarter of them."""
-    only_asked: Annotated[int, Field(ge=0)] = 96
+    only_asked: Annotated[int, Field(ge=0)] = 80
     """Items of the test part more that the exam asks plainly and by texts, which costs less than to attack them."""
     gated: Annotated[int, Field(ge=2)] = 24
     """Items of the supervise part that the gate asks about."""
@@ -133,16 +133,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Share of the log-likelihood of general text that a learner may lose and still pass the gate; see also aims."""
     dual_step: Annotated[float, Field(ge=0)] = 0.0
     """Constraint mode: after each round an aim but the first weighs so many times its loss beyond its limit more."""
-    parts: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (
-        1.0,
-        0.85,
-        0.7,
-        0.6,
-        0.5,
-        0.4,
-        0.3,
-        0.2,
-    )
+    parts: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0, 0.7, 0.5, 0.3)
     """Where the whole of a round's update loses too much, the gate tries these parts of it, in this order."""
     risk_model: LayeredModelChoice | None = default("embedded:minilm")
     """Whose features tell what kind a failure is, to find kinds that are new or grow; or none."""
