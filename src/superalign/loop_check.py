@@ -24,6 +24,8 @@ BEHAVIOURS: Mapping[str, Any] = {
     "experts": 0,
     "examined": 24,
     "only_asked": 0,
+    "gated": 24,
+    "gated_asked": 0,
 }
 """What is set in the world of behaviours unless the user says otherwise."""
 SAID = {"knowledge": "pairs of answers to a question", "behaviour": "requests (goals:FILE)"}

@@ -242,7 +242,7 @@ def measure(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     )
 
 
-@step(version=2)
+@step(version=3)
 def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """Let as much of a round's update pass as keeps the limits, the whole of it first; or roll the round back.
 
@@ -256,8 +256,8 @@ def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
 
     Returns:
         What the learner knows after the round. meta: `accepted`, `part`, `why` (what was lost, by the smallest part
-        that was tried), `measures`, `start`, `tried` (the measures of each part; of text alone where too much of it
-        was lost), and in constraint mode `duals`: what each aim weighs in the next round, by how the whole update did.
+        that was tried), `measures`, `start`, `tried` (the measures of each part, as far as they were asked), and in
+        constraint mode `duals`: what each aim weighs in the next round, by how the whole update did.
     """
     start, known = standing(inputs["start"].meta), inputs.get("learner", Artifact())
     asked = {name: inputs[name] for name in ("items", "benign") if name in inputs}
@@ -267,11 +267,11 @@ def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     for part in params["parts"] if limits else [1.0]:
         learnt = Artifact(part_way(known.tensors, inputs["taught"].tensors, part))
         given = {**asked, "learner": learnt}
-        logprob, tokens = world_of(params, given, tools).text(*params["texts"])
-        now: dict[str, float | None] = {"text": logprob / tokens if tokens else None}
-        why = list(lost(start, now, {name: limit for name, limit in limits.items() if name == "text"}))
-        if not why or "duals" in params:  # where text is lost, as it often is first, nothing else need be asked
-            now = standing(measure.function(params, given, tools).meta)
+        for now in _worth(params, given, tools, whole=not tried):
+            why = list(lost(start, now, {name: one for name, one in limits.items() if now.get(name) is not None}))
+            if why and "duals" not in params:
+                break
+        else:
             why = list(lost(start, now, limits))
         tried.append({"part": part, "measures": now})
         if not why:
@@ -373,6 +373,18 @@ def _stand_in(params: Params, inputs: Inputs, goals: Sequence[Goal]) -> dict[str
                 heard[row["goal"]].append(sigmoid(-row["score"]))
         good = {name: pooled(each) for name, each in heard.items()}
     return {goal.id: {"good": good[goal.id], "each": [good[goal.id]], "words": []} for goal in goals}
+
+
+def _worth(params: Params, given: Inputs, tools: Tools, whole: bool) -> Iterator[dict[str, float | None]]:
+    """Yield what a learner is worth, each time by more that is asked of it; the last time by all.
+
+    Text, which is often lost first, comes first. Attacks, which take the most, come last, but of a whole update with
+    all else: what it would gain is worth knowing also where it does not pass.
+    """
+    logprob, tokens = world_of(params, given, tools).text(*params["texts"])
+    yield {"text": logprob / tokens if tokens else None}
+    for attacks in [params["attacks"]] if whole else [[], params["attacks"]]:
+        yield standing(measure.function({**params, "attacks": attacks}, given, tools).meta)
 
 
 def _slower(fit: Fit, factor: float) -> Fit:

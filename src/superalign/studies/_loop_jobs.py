@@ -86,8 +86,8 @@ class LoopJobs:
     def _measured(self, learner: Job | None, seed: int) -> Job:
         loop = self.loop
         attacks = [[one.spec(), 1] for one in loop.attacks]
-        asked = {"part": "supervise", "n": loop.gated, "attacks": attacks, "texts": [loop.texts, loop.text, 0]}
-        return self._asked(learner, seed, asked, "the gate's items before")
+        asked = {"part": "supervise", "n": loop.gated, "more": loop.gated_asked, "attacks": attacks}
+        return self._asked(learner, seed, {**asked, "texts": [loop.texts, loop.text, 0]}, "the gate's items before")
 
     def _asked(self, learner: Job | None, seed: int, asked: Mapping[str, Any], title: str) -> Job:
         loop = self.loop

@@ -65,7 +65,8 @@ class Loop(Study[LoopPlan, LoopResult]):
         "seeds": 1,
         "examined": 16,
         "only_asked": 32,
-        "gated": 12,
+        "gated": 8,
+        "gated_asked": 24,
         "texts": 8,
     }
 
@@ -123,8 +124,10 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Items of the test part that the exam attacks; the fresh attacker gets a quarter of them."""
     only_asked: Annotated[int, Field(ge=0)] = 80
     """Items of the test part more that the exam asks plainly and by texts, which costs less than to attack them."""
-    gated: Annotated[int, Field(ge=2)] = 24
-    """Items of the supervise part that the gate asks about."""
+    gated: Annotated[int, Field(ge=2)] = 16
+    """Items of the supervise part that the gate attacks."""
+    gated_asked: Annotated[int, Field(ge=0)] = 48
+    """Items of the supervise part more that the gate asks plainly and by texts, which costs less than to attack them."""
     texts: Annotated[int, Field(ge=0)] = 16
     """Passages of general text whose likelihood is compared, for the gate, and as many others for the exam."""
     text: str | None = None
@@ -133,7 +136,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """Share of the log-likelihood of general text that a learner may lose and still pass the gate; see also aims."""
     dual_step: Annotated[float, Field(ge=0)] = 0.0
     """Constraint mode: after each round an aim but the first weighs so many times its loss beyond its limit more."""
-    parts: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0, 0.7, 0.5, 0.3)
+    parts: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0, 0.8, 0.6, 0.4, 0.2)
     """Where the whole of a round's update loses too much, the gate tries these parts of it, in this order."""
     risk_model: LayeredModelChoice | None = default("embedded:minilm")
     """Whose features tell what kind a failure is, to find kinds that are new or grow; or none."""
