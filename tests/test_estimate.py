@@ -22,6 +22,7 @@ SMALL = {
     "examined": 6,
     "only_asked": 4,
     "gated": 4,
+    "gated_asked": 4,
     "texts": 2,
     "exploits": 2,
     "seeds": 1,

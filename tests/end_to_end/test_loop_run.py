@@ -25,6 +25,8 @@ SMALL = [
     "4",
     "--gated",
     "4",
+    "--gated-asked",
+    "4",
     "--texts",
     "2",
     "--exploits",
@@ -151,6 +153,20 @@ def test_a_gate_that_allows_nothing_rolls_every_round_back(command: list[str], s
     phases = [{**one, "phase": ""} for one in result["summary"]]
     assert phases[0] == phases[1]  # nothing was learnt
     assert any("rolled back" in flag for flag in result["flags"])
+
+
+def test_of_parts_that_lose_too_much_nobody_asks_more_than_is_needed(command: list[str], shell: Shell) -> None:
+    plain = ["--aims", "steadfast,limit=0", "open,limit=0", "plain,limit=0", "--lose-text", "99"]
+    parts = ["--parts", "1", "0.9", "--fit", "lora,read=policy,keep=true,lr=0.3"]
+    shell.fork(*command, *plain, *parts, "--seeds", "1", "--rounds", "1", "--out", "run").exits(0)
+    (row,) = read(shell)["rows"]
+    whole, less = (one["measures"] for one in row["tried"])
+    assert not row["accepted"]
+    assert whole["plain"] is not None and whole["steadfast"] is not None
+    assert less["plain"] is not None and less["steadfast"] is None  # it was not attacked: its plain answers are lost
+    shell.fork(*command, *STRICT, *parts, "--seeds", "1", "--rounds", "1", "--out", "text").exits(0)
+    (row,) = json.loads((shell.folder / "text" / "results.json").read_text())["rows"]
+    assert all(one["measures"].keys() == {"text"} for one in row["tried"])
 
 
 def test_hostile_text_has_no_force(command: list[str], shell: Shell) -> None:

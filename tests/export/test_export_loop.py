@@ -39,6 +39,8 @@ SMALL = [
     "0",
     "--gated",
     "4",
+    "--gated-asked",
+    "4",
     "--texts",
     "0",
     "--experts",

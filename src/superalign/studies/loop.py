@@ -127,7 +127,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     gated: Annotated[int, Field(ge=2)] = 16
     """Items of the supervise part that the gate attacks."""
     gated_asked: Annotated[int, Field(ge=0)] = 48
-    """Items of the supervise part more that the gate asks plainly and by texts, which costs less than to attack them."""
+    """Items of the supervise part more that the gate asks plainly and by texts."""
     texts: Annotated[int, Field(ge=0)] = 16
     """Passages of general text whose likelihood is compared, for the gate, and as many others for the exam."""
     text: str | None = None
