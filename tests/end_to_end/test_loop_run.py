@@ -162,11 +162,8 @@ def test_of_parts_that_lose_too_much_nobody_asks_more_than_is_needed(command: li
     (row,) = read(shell)["rows"]
     whole, less = (one["measures"] for one in row["tried"])
     assert not row["accepted"]
-    assert whole["plain"] is not None and whole["steadfast"] is not None
-    assert less["plain"] is not None and less["steadfast"] is None  # it was not attacked: its plain answers are lost
-    shell.fork(*command, *STRICT, *parts, "--seeds", "1", "--rounds", "1", "--out", "text").exits(0)
-    (row,) = json.loads((shell.folder / "text" / "results.json").read_text())["rows"]
-    assert all(one["measures"].keys() == {"text"} for one in row["tried"])
+    assert None not in (whole["plain"], whole["steadfast"], less["plain"])
+    assert less["steadfast"] is None  # it was not attacked: its plain answers are lost
 
 
 def test_hostile_text_has_no_force(command: list[str], shell: Shell) -> None:
