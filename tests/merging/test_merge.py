@@ -387,16 +387,17 @@ class TestTokens:
 
 
 SLOWLY = """
-import os, signal, sys
+import os, signal, sys, threading
 from superalign.merging.writing import Draft
-left = int(sys.argv[1])
+left, turn = int(sys.argv[1]), threading.Lock()
 finish = Draft.finish
 def finish_or_die(self, name, crc, read):
     global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-    finish(self, name, crc, read)
+    with turn:
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+        finish(self, name, crc, read)
 Draft.finish = finish_or_die
 from superalign.merging import merge
 merge(sys.argv[2], sys.argv[3], threads=2)
