@@ -81,7 +81,7 @@ def study_settings(
         )
     if study.quick:
         small = " ".join(
-            f"--{name.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+            f"--{name.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
             for name, value in study.quick.items()
         )
         fields.add_argument("--quick", action="store_true", help=f"a small run: {small}, where they are not given")

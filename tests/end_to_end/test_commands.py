@@ -53,6 +53,11 @@ def test_help_of_a_study_names_every_setting(shell: Shell) -> None:
         assert f"{flag}" in said
 
 
+def test_help_writes_what_quick_stands_for_as_one_would_type_it(shell: Shell) -> None:
+    said = " ".join(shell.fork("run", "loop", "--help").out.split())
+    assert "--parts 1.0 0.5" in said
+
+
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]], ids=" ".join)
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     code = (

@@ -61,13 +61,15 @@ class Loop(Study[LoopPlan, LoopResult]):
     example: ClassVar[str] = "superalign run loop --learner embedded:smollm2 --rounds 2 --arms full no-benign"
     quick: ClassVar[Mapping[str, Any]] = {
         "rounds": 1,
-        "goals": 40,
+        "goals": 36,
         "seeds": 1,
-        "examined": 16,
-        "only_asked": 32,
-        "gated": 8,
-        "gated_asked": 24,
+        "revisions": 4,
+        "examined": 10,
+        "only_asked": 20,
+        "gated": 6,
+        "gated_asked": 18,
         "texts": 8,
+        "parts": (1.0, 0.5),
     }
 
     learner: ModelChoice = default("embedded:smollm2")
