@@ -92,7 +92,7 @@ def save_model(folder: Path, layers: int, number: int) -> None:
             raw = encode(values, "BF16")
             assert raw is not None
             draft.write(name, 0, raw)
-            draft.finish(name, 0, {})
+            draft.finish(name, "", {})
         (draft.folder / "config.json").write_text(json.dumps(settings(layers)))
         draft.publish({})
     (folder / "superalign.json").unlink()

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import zlib
 
 import numpy as np
 import pytest
@@ -17,12 +16,14 @@ import references as formula
 import yaml
 from checkpoints_to_merge import CONFIG, VOCABULARY, adapted, copy, save, save_adapter, tensors_of, weights
 from safetensors.numpy import load_file, save_file
+from xxhash import xxh3_128_hexdigest
 
 from faults import Crash, Shell, leftovers, small_disk
 from superalign.errors import ConfigError, ModelError, ResumeError, StoreError, SuperalignError
 from superalign.merging import describe, merge
 from superalign.merging.dtypes import decode, encode
 from superalign.merging.methods.dare import Dare
+from superalign.merging.tensors import remembered
 from superalign.merging.writing import Draft
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -53,11 +54,13 @@ def test_task_arithmetic_end_to_end(folders, tmp_path):
             assert hashlib.file_digest(stream, "sha256").hexdigest() == digest
     assert manifest["method"]["name"] == "task-arithmetic"
     assert {str(folders[1] / f"model-0000{i}-of-00002.safetensors") for i in (1, 2)} <= manifest["read_sha256"].keys()
-    for name, files in manifest["read_crc32"].items():
+    for name, files in manifest["read_xxh3"].items():
         assert len(files) == 4
-        for file, crc in files.items():
-            assert zlib.crc32(load_file(file)[name].tobytes()) == crc
-        assert zlib.crc32(load_file(out / "model.safetensors")[name].tobytes()) == manifest["written_crc32"][name]
+        for file, digest in files.items():
+            assert xxh3_128_hexdigest(load_file(file)[name].tobytes()) == digest
+        assert (
+            xxh3_128_hexdigest(load_file(out / "model.safetensors")[name].tobytes()) == manifest["written_xxh3"][name]
+        )
     assert not leftovers(tmp_path)
 
 
@@ -108,6 +111,34 @@ def test_bf16_is_rounded_as_torch_does():
     np.testing.assert_array_equal(decode(ours, "BF16"), raw.float().numpy())
     assert encode(np.float32([3.4e38]), "BF16") is None
     assert encode(np.float32([1e5]), "F16") is None
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32", "F64"])
+def test_what_is_no_number_is_found_in_every_float(dtype, wrong):
+    import torch
+
+    kinds = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
+    values = torch.full((7,), -3.0, dtype=kinds[dtype])
+    assert decode(values.view(torch.uint8).numpy(), dtype) is not None
+    values[4] = wrong
+    assert decode(values.view(torch.uint8).numpy(), dtype) is None
+
+
+def test_a_block_that_is_asked_for_twice_is_read_once():
+    read = []
+
+    def rows_of(rows):
+        read.append(rows)
+        return np.full((rows.stop - rows.start, 3), len(read), np.float32)
+
+    base = remembered(rows_of)
+    assert base(slice(0, 2)) is base(slice(0, 2))
+    assert base(slice(2, 4)).max() == 2
+    assert base(slice(0, 2)).max() == 3
+    assert len(read) == 3
+    with pytest.raises(ValueError, match="read-only"):
+        base(slice(0, 2))[0] = 1
 
 
 class TestAdapters:
@@ -391,13 +422,13 @@ import os, signal, sys, threading
 from superalign.merging.writing import Draft
 left, turn = int(sys.argv[1]), threading.Lock()
 finish = Draft.finish
-def finish_or_die(self, name, crc, read):
+def finish_or_die(self, name, digest, read):
     global left
     with turn:
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
-        finish(self, name, crc, read)
+        finish(self, name, digest, read)
 Draft.finish = finish_or_die
 from superalign.merging import merge
 merge(sys.argv[2], sys.argv[3], threads=2)

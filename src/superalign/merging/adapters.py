@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from xxhash import xxh3_128_hexdigest
 
 from superalign.errors import ConfigError
 from superalign.merging.matrix import spectrum
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from superalign.merging.plan import Plan
 
 
-def write_adapter(plan: Plan, folder: Path) -> dict[str, int]:
+def write_adapter(plan: Plan, folder: Path) -> dict[str, str]:
     """Write the merged factors of every layer that an expert changes; return the CRC-32 of each.
 
     Raises:
@@ -60,7 +60,7 @@ def write_adapter(plan: Plan, folder: Path) -> dict[str, int]:
     write_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
     write_synced(folder / CONFIG, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
     plan.tokens.write(folder)
-    return {name: zlib.crc32(value.data) for name, value in tensors.items()}
+    return {name: xxh3_128_hexdigest(value.data) for name, value in tensors.items()}
 
 
 def _of_true_rank(found: LowRank) -> LowRank:

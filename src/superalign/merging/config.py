@@ -75,8 +75,8 @@ class MergeConfig(Config):
     """GB of tensors that may be merged at a time; a tensor that takes more is merged alone."""
     shard_size: Annotated[float, Field(gt=0)] = 5.0
     """GB of a file of the merged model, about."""
-    hashes: Literal["crc32", "sha256"] = "crc32"
-    """What the manifest says of what was read: the CRC-32 of every tensor, or the SHA-256 of every file as well."""
+    hashes: Literal["xxh3", "sha256"] = "xxh3"
+    """What the manifest says of what was read: the XXH3-128 of every tensor, or the SHA-256 of every file as well."""
     layers: int | None = None
     """How many layers `slices` says that the models have; not set by hand."""
 

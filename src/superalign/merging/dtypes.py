@@ -21,7 +21,7 @@ def decode(raw: npt.NDArray[np.uint8], dtype: str) -> Float | None:
     """Return the floats in bytes, flat, in an array of their own; None when some are NaN or infinite."""
     if dtype == "BF16":
         short = raw.view("<u2")
-        if (short & 0x7FFF).max(initial=0) >= 0x7F80:
+        if not _finite(short):
             return None
         bits = short.astype(np.uint32)
         bits <<= 16
@@ -40,7 +40,12 @@ def encode(values: Float, dtype: str) -> npt.NDArray[np.uint8] | None:
         rounded += bits
         rounded >>= 16
         short = rounded.astype("<u2")
-        return short.view(np.uint8) if (short & 0x7FFF).max(initial=0) < 0x7F80 else None
+        return short.view(np.uint8) if _finite(short) else None
     with np.errstate(over="ignore"):
         found = values.reshape(-1).astype({"F16": "<f2", "F32": "<f4"}[dtype])
     return found.view(np.uint8) if np.isfinite(found).all() else None
+
+
+def _finite(short: npt.NDArray[np.uint16]) -> bool:
+    """Tell whether no bf16 is NaN or infinite: of either sign, these have the largest bits of all."""
+    return bool(short.view("<i2").max(initial=0) < 0x7F80 and short.max(initial=0) < 0xFF80)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from xxhash import xxh3_128
 
 from superalign.errors import ConfigError, ModelError
 from superalign.merging.adapters import write_adapter
@@ -128,8 +128,8 @@ def _look(plan: Plan, method: Method, level: int, shared: Any, name: str) -> Any
 
 def _merge_one(plan: Plan, draft: Draft, shared: Any, name: str) -> None:
     """Merge a tensor and write it."""
-    dtype, read = plan.dtype(name), plan.crcs(name)
-    crc, offset = 0, 0
+    dtype, read = plan.dtype(name), plan.digests(name)
+    written, offset = xxh3_128(), 0
     for data in _copied(plan, name) if plan.is_copied(name) else _merged(plan, name, shared):
         found = encode(data, dtype) if dtype in FLOATS else data
         if found is None:
@@ -140,8 +140,9 @@ def _merge_one(plan: Plan, draft: Draft, shared: Any, name: str) -> None:
                 fix="out_dtype: float32, or bfloat16",
             )
         draft.write(name, offset, found)
-        crc, offset = zlib.crc32(found.data, crc), offset + found.nbytes
-    draft.finish(name, crc, read)
+        written.update(found.data)
+        offset += found.nbytes
+    draft.finish(name, written.hexdigest(), read)
 
 
 def _copied(plan: Plan, name: str) -> Iterable[Any]:
@@ -174,8 +175,8 @@ def _manifest(plan: Plan, draft: Draft) -> dict[str, Any]:
         "method": plan.method().spec(),
         "weights": plan.weights,
         "read_sha256": {**{str(file): file_digest(file) for file in files}, **plan.tokens.digests()},
-        "read_crc32": dict(sorted(draft.read.items())),
-        "written_crc32": dict(sorted(draft.done.items())),
+        "read_xxh3": dict(sorted(draft.read.items())),
+        "written_xxh3": dict(sorted(draft.done.items())),
         "versions": {"superalign": __version__, "numpy": np.__version__},
     }
 

@@ -14,7 +14,7 @@ from superalign.merging.config import FIELDS, GB, UNUSED, Listed, MergeConfig, d
 from superalign.merging.dtypes import NAMES, SIZES
 from superalign.merging.method import Method
 from superalign.merging.source import OUTPUTS, Adapter, Checkpoint, Entry, Tensors, is_float
-from superalign.merging.tensors import LowRank, Rows, Stack
+from superalign.merging.tensors import LowRank, Rows, Stack, remembered
 from superalign.merging.tokens import Tokens, agree
 from superalign.models._adapter import CONFIG as ADAPTER
 from superalign.models._folder import find_folder
@@ -127,7 +127,7 @@ class Plan:
         return Stack(
             name=name,
             shape=shape,
-            base=None if self.base is None else self.base.rows(name),
+            base=None if self.base is None else remembered(self.base.rows(name)),
             experts=tuple(parts),
             own=tuple(self.method(name, i) for i in range(len(self.experts))),
             weights=tuple(self.weight(name, i) for i in range(len(self.experts))),
@@ -147,10 +147,10 @@ class Plan:
         for source in self.sources():
             yield from source.files
 
-    def crcs(self, name: str) -> dict[str, int]:
-        """Return the CRC-32 of a tensor in every file that it is read from by this name."""
+    def digests(self, name: str) -> dict[str, str]:
+        """Return the XXH3-128 of a tensor in every file that it is read from by this name."""
         held = [source for source in self.sources() if name in source.entries]
-        return {str(source.entries[name].file): source.crc(name) for source in held}
+        return {str(source.entries[name].file): source.digest(name) for source in held}
 
     def digest(self) -> str:
         """Return what names the merge: its settings, and the size and time of every file that is read."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import mmap
-import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from xxhash import xxh3_128
 
 from superalign.errors import ModelError
 from superalign.merging.dtypes import FLOATS, SIZES, decode
@@ -100,14 +100,14 @@ class Tensors:
         rows = entry.shape[0] if len(entry.shape) > 1 else 1
         return self.rows(name)(slice(0, rows)).reshape(entry.shape)
 
-    def crc(self, name: str) -> int:
-        """Return the CRC-32 of a tensor's bytes."""
-        entry, crc = self.entries[name], 0
+    def digest(self, name: str) -> str:
+        """Return the XXH3-128 of a tensor's bytes, in hex."""
+        entry, found = self.entries[name], xxh3_128()
         for begin in range(0, entry.end - entry.begin, AROUND):
             end = min(begin + AROUND, entry.end - entry.begin)
-            crc = zlib.crc32(self.raw(name, begin, end).data, crc)
+            found.update(self.raw(name, begin, end).data)
             self.release(name, begin, end)
-        return crc
+        return found.hexdigest()
 
     def release(self, name: str, begin: int, end: int) -> None:
         """Let go of the memory that bytes of a tensor take; the file stays mapped."""

@@ -183,10 +183,28 @@ def kept(bits: np.random.SFC64, share: float | Doubles, shape: tuple[int, ...]) 
     drawn = bits.random_raw(-(-size // 8)).astype("<u8", copy=False).view(np.uint8)[:size].reshape(shape)
     scaled = np.asarray(share, dtype=np.float64) * 256
     whole = np.minimum(scaled, 255).astype(np.uint8)
-    mask = drawn < whole
-    if not (scaled - whole).any():
+    mask, rest = drawn < whole, scaled - whole
+    if not rest.any():
         return mask
     ties = np.flatnonzero(drawn == whole)
-    rest = np.broadcast_to(scaled - whole, (shape[1],))[ties % shape[1]]
+    rest = rest if rest.ndim == 0 else rest[ties % shape[1]]
     mask.reshape(-1)[ties] = (bits.random_raw(len(ties)) >> np.uint64(11)) * 2.0**-53 < rest
     return mask
+
+
+def remembered(read: Rows) -> Rows:
+    """Return a reader that keeps the last block it gave, for who asks for a block twice; nobody may change it."""
+    last: dict[tuple[int, int], Float] = {}
+
+    def reader(rows: slice) -> Float:
+        place = (rows.start, rows.stop)
+        if place in last:
+            return last[place]
+        last.clear()
+        found = read(rows)
+        if found.size <= 2 * BLOCK:
+            found.flags.writeable = False
+            last[place] = found
+        return found
+
+    return reader

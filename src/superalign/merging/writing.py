@@ -8,7 +8,6 @@ import math
 import os
 import shutil
 import threading
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from xxhash import xxh3_128
 
 from superalign.errors import ConfigError, ResumeError, SuperalignError
 from superalign.merging.dtypes import SIZES
@@ -39,8 +39,8 @@ class Place(NamedTuple):
 class Draft:
     """The folder `.OUT.merging`, which takes the place of OUT when all is in it.
 
-    A journal names every tensor whose bytes are written, with their CRC-32. What a killed merge of the same digest left
-    is gone on from, after its bytes were read again; anything else is thrown away.
+    A journal names every tensor whose bytes are written, with their XXH3-128. What a killed merge of the same digest
+    left is gone on from, after its bytes were read again; anything else is thrown away.
 
     Args:
         out: the folder to write.
@@ -52,8 +52,8 @@ class Draft:
         self.folder = self.out.with_name(f".{self.out.name}.merging")
         self.digest = digest
         self.places: dict[str, Place] = {}
-        self.done: dict[str, int] = {}
-        self.read: dict[str, dict[str, int]] = {}
+        self.done: dict[str, str] = {}
+        self.read: dict[str, dict[str, str]] = {}
         self._lock = threading.Lock()
         self._handles: dict[Path, int] = {}
 
@@ -121,8 +121,8 @@ class Draft:
             index = {"metadata": {"total_size": total}, "weight_map": weights}
             write_synced(self.folder / INDEX, (json.dumps(index, indent=2) + "\n").encode())
         for name, line in (known or {}).items():
-            if self._crc(name) == line["crc32"]:
-                self.done[name], self.read[name] = line["crc32"], line["read"]
+            if self._digest(name) == line["xxh3"]:
+                self.done[name], self.read[name] = line["xxh3"], line["read"]
         if known is None:
             self._note({"digest": self.digest})
 
@@ -135,11 +135,11 @@ class Draft:
                 written = os.pwrite(self._handle(place.file), view, place.begin + offset)
                 view, offset = view[written:], offset + written
 
-    def finish(self, name: str, crc: int, read: Mapping[str, int]) -> None:
-        """Note that all bytes of a tensor are written, and the CRC-32 of what it was made of, by file."""
+    def finish(self, name: str, digest: str, read: Mapping[str, str]) -> None:
+        """Note that all bytes of a tensor are written: the XXH3-128 of them, and of what they were made of, by file."""
         with self._lock:
-            self.done[name], self.read[name] = crc, dict(read)
-            self._note({"tensor": name, "crc32": crc, "read": dict(read)})
+            self.done[name], self.read[name] = digest, dict(read)
+            self._note({"tensor": name, "xxh3": digest, "read": dict(read)})
 
     def publish(self, manifest: Mapping[str, Any]) -> None:
         """Seal the folder and let it take the place of OUT."""
@@ -161,7 +161,7 @@ class Draft:
                     lines.append(json.loads(text))
         if not lines or lines[0] != {"digest": self.digest}:
             return None
-        return {line["tensor"]: line for line in lines[1:] if {"tensor", "crc32", "read"} <= line.keys()}
+        return {line["tensor"]: line for line in lines[1:] if {"tensor", "xxh3", "read"} <= line.keys()}
 
     def _note(self, line: Mapping[str, Any]) -> None:
         with explained(self.out), (self.folder / JOURNAL).open("a", encoding="utf-8") as file:
@@ -192,14 +192,12 @@ class Draft:
                 self._handles[file] = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
             return self._handles[file]
 
-    def _crc(self, name: str) -> int | None:
-        """Return the CRC-32 of a tensor as it is on disk; None for one that has no place."""
+    def _digest(self, name: str) -> str | None:
+        """Return the XXH3-128 of a tensor as it is on disk; None for one that has no place."""
         place = self.places.get(name)
         if place is None:
             return None
-        crc = 0
+        found = xxh3_128()
         for begin in range(0, place.size, 1 << 24):
-            crc = zlib.crc32(
-                os.pread(self._handle(place.file), min(1 << 24, place.size - begin), place.begin + begin), crc
-            )
-        return crc
+            found.update(os.pread(self._handle(place.file), min(1 << 24, place.size - begin), place.begin + begin))
+        return found.hexdigest()
