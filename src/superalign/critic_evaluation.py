@@ -20,8 +20,9 @@ from superalign.critic_rate import Errors, rate
 from superalign.critic_refined import refinements
 from superalign.critic_result import Cost, CriticEvalResult, CriticRow, CriticSummary, JudgedCase, Position, Refinement
 from superalign.critic_verdict import refined, verdict
+from superalign.critics._cases import good_classes, verdicts
 from superalign.job import Job
-from superalign.judging import good_classes, held_values, rows_of, verdicts
+from superalign.judging import held_values, rows_of
 from superalign.metric import Bootstrap, Bounds
 from superalign.refinement import AnswerOracle
 from superalign.result import Interval, PairedTest, ReliabilityBin

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superalign.critic import Case, Critic, Critique, critics
+from superalign.critics._cases import good_classes, verdicts
 from superalign.errors import DataError, did_you_mean
 from superalign.job import Inputs, Tools, step
 from superalign.metric import Metric
@@ -161,33 +162,6 @@ def held_values(task: Task, tag: str, shares: Sequence[int]) -> set[str]:
     if len(values) < 2:
         raise DataError(f"tag '{tag}' has one value only, so none can be held out")
     return set(values[: min(max(round(len(values) * shares[2] / sum(shares)), 1), len(values) - 1)])
-
-
-def good_classes(task: Task, named: Sequence[str]) -> BoolArray:
-    """Return which classes of a task are good responses; of two classes the last, unless others are named.
-
-    Raises:
-        DataError: there are more than two classes and none is named, or a name is wrong, or it is a task of pairs.
-    """
-    if task.pairwise:
-        if named:
-            raise DataError("'good' names classes of single responses, and this task has pairs", fix="leave it out")
-        return np.array([False, True])
-    for name in named:
-        if name not in task.classes:
-            raise DataError(f"'{name}' is no class of this task", fix=did_you_mean(name, task.classes))
-    if not named and len(task.classes) > 2:
-        why = f"it has the classes {', '.join(task.classes[:8])}"
-        raise DataError("which classes are good responses?", why=why, fix=f"name them: --good {task.classes[-1]}")
-    good = np.array([name in named if named else name == task.classes[-1] for name in task.classes])
-    if good.all():
-        raise DataError("all classes are called good, so there is nothing to tell apart")
-    return good
-
-
-def verdicts(task: Task, labels: IntArray, good: Sequence[str]) -> IntArray:
-    """Return the right verdict of each item: 1 for good, or for the second of two."""
-    return np.array(good_classes(task, good)[labels], dtype=np.int64)
 
 
 class _Judged:

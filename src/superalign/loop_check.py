@@ -70,10 +70,12 @@ def check(loop: Loop) -> None:
     if loop.world not in loop.update.worlds:
         why = f"it learns from what the learner writes, and the task is {here}"
         raise ConfigError(f"update {loop.update} does not fit the task", why=why, fix=_others(loop.update.worlds))
-    if loop.expert and loop.expert.learns:
-        raise ConfigError(f"critic {loop.expert} must be taught first", why="the loop has no labels to teach it on")
-    if loop.expert:
-        loop.expert.check(pair=True)
+    told = (loop.refusals, loop.update.advisor) if loop.world == "behaviour" else (loop.expert,)
+    for critic in (*loop.critics, *filter(None, told)):
+        critic.check(pair=loop.world == "knowledge")
+        if critic.learns:
+            why, fix = "the loop has no labels to teach it on", f"taught,critic=({critic}),on=TASK"
+            raise ConfigError(f"critic {critic} must be taught first", why=why, fix=fix)
     if loop.world == "behaviour":
         _check_behaviours(loop)
     elif loop.benign is not None:
@@ -84,10 +86,6 @@ def _check_behaviours(loop: Loop) -> None:
     if loop.experts:
         why = "there is no truth that could answer in a person's place"
         raise ConfigError("no expert can be asked about requests", why=why, fix="--experts 0")
-    for critic in (*loop.critics, loop.refusals, *filter(None, [loop.update.advisor])):
-        critic.check(pair=False)
-        if critic.learns:
-            raise ConfigError(f"critic {critic} must be taught first", why="the loop has no labels to teach it on")
     advisor = loop.update.advisor
     if advisor and loop.update.advises_itself and not hasattr(advisor, "model"):
         why = "the learner itself is to be asked, and that critic asks no one model"

@@ -76,7 +76,7 @@ def test_a_revision_is_what_a_model_can_answer(talker, kept):
 
 @pytest.mark.parametrize("name", critics.names())
 def test_every_critic_names_what_decides_what_it_says(name, monkeypatch):
-    critic = critics.build({"human": "human:queue.jsonl"}.get(name, name))
+    critic = critics.build({"human": "human:queue.jsonl", "taught": "taught,on=facts"}.get(name, name))
     for model in critic.models():
         monkeypatch.setattr(type(model), "fingerprint", lambda _: "f")
     assert critic.identity()["critic"] == critic.spec()

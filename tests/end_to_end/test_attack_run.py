@@ -160,6 +160,7 @@ def test_requests_are_judged_by_a_critic(tiny: Callable[[str], Path], shell: She
         (["--task", "goals:none.csv", "--critic", "keywords", "--attacks", "best-of-n"], ["none.csv"]),
         (["--task", "goals:x.csv", "--attacks", "pressure", "--critic", "keywords"], ["pairs of answers"]),
         (["--task", "goals:x.csv", "--attacks", "best-of-n"], ["need a critic"]),
+        (["--critic", "trained"], ["taught first", "taught,critic=(trained),on=TASK"]),
         (["--goals", "0"], ["goals"]),
         (["--task", "facts,cities=60"], ["cannot be attacked", "questions=true"]),
         (["--task", "facts,cities=60,pairs=true"], ["cannot be attacked", "questions=true"]),
