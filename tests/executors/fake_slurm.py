@@ -67,6 +67,16 @@ for state in sorted((home / "states").iterdir()):
     print(f"{state.name}|{state.read_text()}|node1")
 """
 )
+SQUEUE = (
+    HEAD
+    + """
+from pathlib import Path
+for state in sorted((Path(__file__).parent / "states").iterdir()):
+    if state.read_text() == "RUNNING":
+        print(state.name)
+"""
+)
+NO_ACCOUNTING = HEAD + 'import sys\nsys.exit("Slurm accounting storage is disabled")\n'
 SCANCEL = (
     HEAD
     + """
@@ -80,7 +90,7 @@ Path(__file__).parent.joinpath("cancelled").open("a").write(f"{sys.argv[1:]}\\n"
 def install(folder: Path) -> Path:
     """Write the commands into a folder and return it."""
     folder.mkdir(parents=True, exist_ok=True)
-    commands = {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "squeue": SACCT, "scancel": SCANCEL, "runner": RUNNER}
+    commands = {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "squeue": SQUEUE, "scancel": SCANCEL, "runner": RUNNER}
     for name, text in commands.items():
         file = folder / name
         file.write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_slurm import install, on_path
+from fake_slurm import NO_ACCOUNTING, install, on_path
 
 import example_steps
 from superalign.errors import ConfigError, DataError, JobError, MissingExtraError
@@ -21,6 +21,9 @@ pytest.importorskip("submitit")
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
+
+    monkeypatch.setattr(SlurmJob, "watcher", SlurmInfoWatcher(delay_s=600))  # jobs are numbered from 1 on in every test
     folder = install(tmp_path / "slurm")
     monkeypatch.setenv("PATH", on_path(folder))
     monkeypatch.setenv("PYTHONPATH", ":".join(filter(None, sys.path)))
@@ -62,6 +65,20 @@ def test_arrays_of_jobs_and_a_node_that_fails(fake: Path, tmp_path: Path) -> Non
         assert f"#SBATCH {line}" in first
     again = asked.run([top, dies], store, Heard())
     assert (again["computed"], again["reused"]) == (0, 5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("without", ["accounting", "sacct"])
+def test_a_cluster_without_accounting(
+    without: str, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fake / "sacct").write_text(NO_ACCOUNTING) if without == "accounting" else (fake / "sacct").unlink()
+    store, heard = Store(tmp_path / "store"), Heard()
+    dies = Job(example_steps.die_once, {"marker": str(tmp_path / "marker")}, title="dies")
+    counts = executors.build("slurm,poll=0.5").run([counting(tmp_path, "a"), dies], store, heard)
+    assert (counts["computed"], store.load(dies.key).meta) == (2, {"survived": True})
+    said = [facts["text"] for event, facts in heard if event == "notice"]
+    assert any("left the queue without a result" in text and "given out again" in text for text in said)
 
 
 def test_what_the_user_can_mend_is_raised_whole(local: Slurm, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import shutil
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -67,6 +70,8 @@ class _Nodes(Crew):
         self.asked, self.store, self.room = asked, store, asked.room
         self._next = time.monotonic() + asked.poll
         self._executor: Any = None
+        self._missing: set[str] = set()
+        self._gone: set[str] = set()
 
     def give(self, orders: Sequence[Order]) -> list[Any]:
         """See Crew.give; several orders are one array."""
@@ -82,9 +87,8 @@ class _Nodes(Crew):
     def ended(self, tickets: Sequence[Any], patience: float) -> Iterator[tuple[Any, Outcome]]:
         """See Crew.ended."""
         if self.asked.cluster == "slurm" and time.monotonic() >= self._next:
-            # once for all jobs, and rarely: a result is seen without it
             self._next = time.monotonic() + self.asked.poll
-            tickets[0].watcher.update()
+            self._ask(tickets)
         found = [ticket for ticket in tickets if self._is_over(ticket)]
         yield from ((ticket, self._outcome(ticket)) for ticket in found)
         if not found:
@@ -117,8 +121,23 @@ class _Nodes(Crew):
         )
         return made
 
+    def _ask(self, tickets: Sequence[Any]) -> None:
+        """Ask SLURM once about all jobs, and rarely: a result is seen without it.
+
+        Where there is no accounting, sacct knows of no job. Then one that left the queue is over; it must be missing
+        twice, since a result may be late on a shared file system.
+        """
+        watcher = tickets[0].watcher
+        if shutil.which("sacct"):
+            watcher.update()
+        names = [ticket.job_id for ticket in tickets]
+        unknown = {name for name in names if watcher.get_state(name, mode="cache") == "UNKNOWN"}
+        missing = unknown - _queued(unknown)
+        self._gone |= missing & self._missing
+        self._missing = missing
+
     def _is_over(self, ticket: Any) -> bool:
-        if ticket.paths.result_pickle.exists():
+        if ticket.paths.result_pickle.exists() or ticket.job_id in self._gone:
             return True
         if self.asked.cluster == "local":
             return bool(ticket.done())
@@ -127,10 +146,23 @@ class _Nodes(Crew):
     def _outcome(self, ticket: Any) -> Outcome:
         from submitit.core.utils import FailedJobError, UncompletedJobError
 
-        try:
-            outcome: Outcome = ticket.result()
-            return outcome
-        except (UncompletedJobError, FailedJobError) as error:
-            said = (ticket.stderr() or str(error)).strip()[-TAIL:]
-            last = said.splitlines()[-1] if said else "nothing was said"
-            return Lost(f"SLURM job {ticket.job_id} ended as {ticket.state} without a result ({last})")
+        how, said = "left the queue", ""
+        if ticket.job_id not in self._gone or ticket.paths.result_pickle.exists():
+            try:
+                outcome: Outcome = ticket.result()
+                return outcome
+            except (UncompletedJobError, FailedJobError) as error:
+                how, said = f"ended as {ticket.state}", str(error)
+        said = (ticket.stderr() or said).strip()[-TAIL:]
+        last = said.splitlines()[-1] if said else "nothing was said"
+        return Lost(f"SLURM job {ticket.job_id} {how} without a result ({last})")
+
+
+def _queued(names: set[str]) -> set[str]:
+    """Return which of some jobs are in SLURM's queue; all of them where it does not say."""
+    command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={getpass.getuser()}"]
+    try:
+        said = subprocess.run(command, check=True, capture_output=True, text=True) if names else None
+    except (OSError, subprocess.CalledProcessError):
+        return names
+    return set(said.stdout.split()) if said else set()
