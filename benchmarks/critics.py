@@ -53,6 +53,9 @@ SETS = {
     "harmless": LabelSet(
         "file:{data}/hh_harmless_single_turn/test.jsonl", TAUGHT, ("rubric,rubric=harmlessness", "self")
     ),
+    "offensive": LabelSet(
+        "file:{data}/tweets_offensive/tweets.jsonl", TAUGHT, ("rubric,rubric=harmlessness",), ("neither",)
+    ),
     "facts": LabelSet("facts,cities=400", TAUGHT, ("rubric",), flaws=100),
 }
 """solutions: those of four models to the questions of GSM8K, marked right or wrong."""
