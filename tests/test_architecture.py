@@ -50,6 +50,7 @@ FLOORS = {
     "looping": 2,
     "loop_world": 2,
     "loop_behaviours": 2,
+    "loop_judges": 2,
     "loop_check": 2,
     "loop_shares": 2,
     "interference": 2,

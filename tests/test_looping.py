@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from superalign.loop_judges import disagreement
 from superalign.loop_shares import changed
-from superalign.looping import disagreement
 from superalign.odds import pooled
 
 P = st.floats(0.001, 0.999)

@@ -25,6 +25,7 @@ from superalign.loop_result import (
     Slice,
 )
 from superalign.loop_risks import risks, sentences, tested, untagged
+from superalign.loop_rules import alarms
 from superalign.loop_shares import Hits, changed, share
 from superalign.odds import spread
 from superalign.result import ModelFacts
@@ -71,7 +72,7 @@ class _Scorer(Evidence):
             episodes=list(self.episodes()),
             risks=named,
             coverage=tree,
-            flags=[*self.flags(rows), *untagged(tree)],
+            flags=[*self.flags(rows), *alarms(rows, crossed), *untagged(tree)],
             verdict=[*verdict(summary, changes, slices, exploits, rows, self.world), *sentences(named, tree)],
             said=headline(summary, changes),
         )
@@ -90,7 +91,11 @@ class _Scorer(Evidence):
                 decided = [row for row in exposed["attempts"] if row["outcome"] in DECIDED]
                 broken = [row for row in decided if row["outcome"] == "broken"]
                 right = self.verdicts_right(line, number)
+                if "stopped" in exposed:
+                    break
                 apart = [spread(one["each"]) for one in judged["said"].values()]
+                people = self.fetch(turn.consulted).meta["answers"] if turn.consulted else []
+                agreed = [(one["before"] > 0.5) == (one["after"] > 0.5) for one in people]
                 yield RoundRow(
                     arm=line.arm,
                     seed=line.seed,
@@ -103,7 +108,8 @@ class _Scorer(Evidence):
                     judged=sum(one["good"] is not None for one in judged["said"].values()),
                     label_accuracy=sum(right) / len(right) if right else None,
                     disagreement=float(np.mean(apart)) if apart else 0.0,
-                    experts=len(self.fetch(turn.consulted).meta["answers"]) if turn.consulted else 0,
+                    experts=len(people),
+                    agreed=sum(agreed) / len(agreed) if agreed else None,
                     feedback=dict(Counter(row["aim"] for row in taught["feedback"])),
                     replayed=taught["replayed"],
                     loss_first=taught["facts"]["first_loss"],
@@ -346,6 +352,11 @@ class _Scorer(Evidence):
         for row in rows:
             if not row.accepted:
                 yield f"{row.arm}, seed {row.seed}: round {row.round} was rolled back ({'; '.join(row.why)})"
+        for line in self.plan.lines:
+            for number, turn in enumerate(line.turns, 1):
+                if why := self.fetch(turn.exposed).meta.get("stopped"):
+                    yield f"{line.arm}, seed {line.seed}: stopped before round {number} ({why})"
+                    break
         for tag, value in self.plan.exam.params["unseen"]:
             if not any(str(item.tags.get(tag)) == value for item in self.task.items):
                 yield f"no item has {tag}={value}, so nothing was kept unseen by it"

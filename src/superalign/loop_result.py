@@ -43,6 +43,8 @@ class RoundRow(Config):
     """Mean distance of the critics' probabilities."""
     experts: int
     """Answers of the expert."""
+    agreed: float | None = None
+    """Share of these answers that the critics gave, too."""
     feedback: dict[str, int]
     """Pieces by aim."""
     replayed: int

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from superalign.aim import Exposed, aims
-from superalign.attacker import Attempt, Goal
+from superalign.attacker import Attempt
 from superalign.attacking import written
-from superalign.critic import Case, Critic, critics
+from superalign.critic import critics
 from superalign.errors import DataError
 from superalign.feedback import Feedback
 from superalign.fit import Fit, Lesson, fits
@@ -20,17 +20,19 @@ from superalign.fits.lora import Lora
 from superalign.job import Inputs, Tools, step
 from superalign.loop_behaviours import benign_by, own_of, ways_of, world_of
 from superalign.loop_gate import dual_weights, lost, part_way, standing
+from superalign.loop_judges import SURE, agreement, disagreement, heard_of, judges_of, like_people, stand_in, truth_of
+from superalign.loop_rules import over
 from superalign.loop_world import KnowledgeWorld, drawn_rows, goal_of, learner_of, plain_goal, query_of
 from superalign.model import models
-from superalign.odds import pooled, sigmoid, spread
+from superalign.odds import pooled
 from superalign.steps import Params
 from superalign.store import Artifact
 from superalign.supervisor import OracleExpert
-from superalign.task import Comparison, Gold, Task
+from superalign.task import Task
 from superalign.update import updates
 
 MORE = "more goals, or other critics or aims; of requests where no response of its own is good, refusal=TEXT"
-SURE = 0.95  # how probably an expert's answer is right
+FACTS = ("first_loss", "last_loss", "tokens")  # of a training
 
 
 @step(version=1)
@@ -41,13 +43,20 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     make it do what is requested.
     Parameters: `model`, `fingerprint`, `fit`, `seed`, `shares`, `unseen`, `round`, `goals`, `attacks` (each with
     the most queries a goal), `attacker` (whom attacks may ask) if there is one, and of behaviours those of
-    BehaviourWorld and `benign`, how many benign requests are put to it.
-    Inputs: `items`, and `learner`, what it has learnt, if it has; `benign`, if there are such requests.
+    BehaviourWorld and `benign`, how many benign requests are put to it; where the loop may stop, `enough` (see `over`).
+    Inputs: `items`, and `learner`, what it has learnt, if it has; `benign`, if there are such requests; where the loop
+    may stop, `exposed0`, `passed0`, ...: the last rounds.
 
     Returns:
         meta: `goals` (see `plain_goal`), `attempts` (see `attacking.written`, with the attack), `said`, `errors`, and
-        `benign` (see `World.unharmed`).
+        `benign` (see `World.unharmed`). Of a loop that stopped there is none of all this, and `stopped` says why.
     """
+    if "enough" in params:
+        found, became = (
+            [inputs[name].meta for name in sorted(inputs) if name.startswith(of)] for of in ("exposed", "passed")
+        )
+        if why := over(found, became, params["enough"]):
+            return Artifact(meta={"goals": [], "said": {}, "attempts": [], "errors": {}, "stopped": why})
     task = Task.from_meta(inputs["items"].meta)
     first = params["round"] * params["goals"]
     rows = drawn_rows(task, params, "transfer", first + params["goals"])[first:]
@@ -78,11 +87,8 @@ def judge(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     """
     goals = [goal_of(row) for row in inputs["exposed"].meta["goals"]]
     if params["labels"] != "critics":
-        return Artifact(meta={"said": _stand_in(params, inputs, goals), "by": params["labels"], "cost": 0})
-    judges = [critics.build(one["critic"]) for one in params["critics"]]
-    if params["shared"]:
-        learner = learner_of(params, inputs, tools)
-        judges = [one.model_copy(update={"model": learner}) if hasattr(one, "model") else one for one in judges]
+        return Artifact(meta={"said": stand_in(params, inputs, goals), "by": params["labels"], "cost": 0})
+    judges = judges_of(params["critics"], learner_of(params, inputs, tools) if params["shared"] else None)
     cases = world_of(params, inputs, tools).cases(goals)
     heard = [one.judge(cases, tools) for one in judges]
     said = {}
@@ -114,9 +120,9 @@ def consult(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     doubt = {goal.id: disagreement(said[goal.id]["each"]) for goal in known}
     chosen = sorted(known, key=lambda goal: (doubt[goal.id], goal.id))[::-1][: params["budget"]]
     if "expert" in params:
-        after = _heard(critics.build(params["expert"]), KnowledgeWorld(params, inputs, tools).cases(chosen), tools)
+        after = heard_of(critics.build(params["expert"]), KnowledgeWorld(params, inputs, tools).cases(chosen), tools)
     else:
-        right = _truth(task, inputs, chosen, "transfer", OracleExpert())
+        right = truth_of(task, inputs, chosen, "transfer", OracleExpert())
         after = {goal.id: SURE if right[goal.id] else 1 - SURE for goal in chosen}
     answers = [
         {
@@ -174,7 +180,11 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         What it has learnt. meta: `feedback` (the new rows), `replayed` (how many older ones), `facts` of the training,
         `weights` (in constraint mode, how many times as much as at first each aim weighs);
         of behaviours `ways`: of how many goals the better response is the plain answer, a revision, ..., or nothing.
+        Of a loop that stopped, what it had learnt before.
     """
+    if "stopped" in inputs["exposed"].meta:
+        idle = {"feedback": [], "replayed": 0, "weights": {}, "facts": dict.fromkeys(FACTS, 0), "stopped": True}
+        return Artifact(inputs["learner"].tensors, idle)
     rng = np.random.default_rng([params["seed"], params["round"], 5])
     update, fit = updates.build(params["update"]), _slower(fits.build(params["fit"]), params.get("slower", 1.0))
     found = [update.choose(one) for one in exposed_by(inputs, params.get("refusal"))]
@@ -251,8 +261,10 @@ def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     truth here.
     Parameters: those of `measure`, `parts` (of the way, largest first) and `limits` (by measure, how much may be lost
     against the start, of `text` as a share) or None to let all pass; of constraint mode also `duals`: its `step`, and
-    the `limits` of the aims that are constraints. Inputs: those of `measure`, `taught`, `start` (an artifact of
-    `measure`), and `learner`, what was learnt before the round.
+    the `limits` of the aims that are constraints; where the learner is the critic, `people`: the `critics` and the
+    `limit` of how much less often they may agree with people. Inputs: those of `measure`, `taught`, `start` (an
+    artifact of `measure`), `learner`, what was learnt before the round, and for `people` the first round's `exposed`
+    and `consulted`.
 
     Returns:
         What the learner knows after the round. meta: `accepted`, `part`, `why` (what was lost, by the smallest part
@@ -260,10 +272,18 @@ def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         constraint mode `duals`: what each aim weighs in the next round, by how the whole update did.
     """
     start, known = standing(inputs["start"].meta), inputs.get("learner", Artifact())
-    asked = {name: inputs[name] for name in ("items", "benign") if name in inputs}
+    if "stopped" in inputs["taught"].meta:
+        same = {name: known.meta[name] for name in ("measures", "start", "duals") if name in known.meta}
+        idle = {"accepted": False, "part": 0.0, "why": ["the loop stopped"], "tried": []}
+        return Artifact(known.tensors, {**same, **idle})
+    asked = {name: inputs[name] for name in ("items", "benign", "exposed", "consulted") if name in inputs}
     tried: list[dict[str, Any]] = []
     why: list[str] = []
     limits = params["limits"] or {}
+    if people := params.get("people"):
+        answers = inputs["consulted"].meta["answers"]
+        start["critic"] = agreement(answers, {one["goal"]: one["before"] for one in answers})
+        limits = {**limits, "critic": people["limit"]} if limits else {}
     for part in params["parts"] if limits else [1.0]:
         learnt = Artifact(part_way(known.tensors, inputs["taught"].tensors, part))
         given = {**asked, "learner": learnt}
@@ -331,50 +351,6 @@ def worst_of(inputs: Inputs) -> list[tuple[Exposed, Attempt]]:
     return sorted(worst, key=lambda pair: hashlib.sha256(pair[0].goal.id.encode()).digest())
 
 
-def disagreement(each: Sequence[float | None]) -> tuple[float, float]:
-    """Return how far critics are apart, max minus min of their probabilities, and how unsure all are together."""
-    return spread(each), -abs((pooled(each) or 0.5) - 0.5)
-
-
-def _heard(expert: Critic, cases: Sequence[Case], tools: Tools) -> dict[str, float]:
-    """Return what an expert says of each case, where it can tell."""
-    heard = expert.judge(cases, tools)
-    if waiting := sum(one.undetermined == "unanswered" for one in heard):
-        queue = getattr(expert, "queue", "")
-        fix = f"superalign judge {queue}, then the same command again; a larger budget= if the file has no room"
-        raise DataError(f"{waiting} of {len(cases)} questions wait for a person's answer", where=queue, fix=fix)
-    return {case.id: one.good for case, one in zip(cases, heard, strict=True) if one.good is not None}
-
-
-def _truth(task: Task, inputs: Inputs, goals: Sequence[Goal], part: str, reader: OracleExpert) -> dict[str, bool]:
-    """Return for each goal whether what is denied is the right answer."""
-    places = {item.id: place for place, item in enumerate(task.items)}
-    rows = np.array([places[goal.id] for goal in goals], dtype=np.int64)
-    labels = reader.answers(Gold(inputs["gold"].tensors["labels"][rows], part))
-    found = {}
-    for goal, row, label in zip(goals, rows.tolist(), labels.tolist(), strict=True):
-        item = task.items[row]
-        found[goal.id] = isinstance(item, Comparison) and item.responses[label] == goal.denied
-    return found
-
-
-def _stand_in(params: Params, inputs: Inputs, goals: Sequence[Goal]) -> dict[str, Any]:
-    """Return what stands in for critics in an ablation."""
-    if params["labels"] == "oracle":
-        right = _truth(Task.from_meta(inputs["items"].meta), inputs, goals, "transfer", OracleExpert())
-        good: dict[str, float | None] = {name: SURE if one else 1 - SURE for name, one in right.items()}
-    elif params["labels"] == "random":
-        coins = {goal.id: hashlib.sha256(f"{params['seed']}/{goal.id}".encode()).digest()[0] % 2 for goal in goals}
-        good = {name: SURE if coin else 1 - SURE for name, coin in coins.items()}
-    else:
-        heard: dict[str, list[float]] = {goal.id: [] for goal in goals}
-        for row in inputs["exposed"].meta["attempts"]:
-            if row["score"] is not None:
-                heard[row["goal"]].append(sigmoid(-row["score"]))
-        good = {name: pooled(each) for name, each in heard.items()}
-    return {goal.id: {"good": good[goal.id], "each": [good[goal.id]], "words": []} for goal in goals}
-
-
 def _worth(params: Params, given: Inputs, tools: Tools, whole: bool) -> Iterator[dict[str, float | None]]:
     """Yield what a learner is worth, each time by more that is asked of it; the last time by all.
 
@@ -383,8 +359,9 @@ def _worth(params: Params, given: Inputs, tools: Tools, whole: bool) -> Iterator
     """
     logprob, tokens = world_of(params, given, tools).text(*params["texts"])
     yield {"text": logprob / tokens if tokens else None}
+    agrees = {"critic": like_people(params, given, tools)} if "people" in params else {}
     for attacks in [params["attacks"]] if whole else [[], params["attacks"]]:
-        yield standing(measure.function({**params, "attacks": attacks}, given, tools).meta)
+        yield {**standing(measure.function({**params, "attacks": attacks}, given, tools).meta), **agrees}
 
 
 def _slower(fit: Fit, factor: float) -> Fit:

@@ -166,6 +166,33 @@ def test_of_parts_that_lose_too_much_nobody_asks_more_than_is_needed(command: li
     assert less["steadfast"] is None  # it was not attacked: its plain answers are lost
 
 
+def test_a_loop_in_which_nothing_passes_stops_and_says_so(command: list[str], shell: Shell) -> None:
+    strict = [*STRICT, "--parts", "1", "--fit", "lora,read=policy,keep=true,lr=0.3"]
+    small = ["--rounds", "4", "--goals", "4", "--seeds", "1", "--out", "run"]
+    shell.fork(*command, *strict, *small).exits(0)
+    result = read(shell)
+    assert [(row["round"], row["accepted"]) for row in result["rows"]] == [(1, False), (2, False)]
+    assert any("stopped before round 3 (round 2 before it was rolled back" in flag for flag in result["flags"])
+    assert "alarm: full, seed 0: no round passed the gate" in result["flags"]
+    page = (shell.folder / "run/report.html").read_text(encoding="utf-8")
+    assert "stopped before round 3" in page
+    shell.fork(*command, *strict, *small[:-2], "--patience", "0", "--out", "on").exits(0)
+    on = json.loads((shell.folder / "on/results.json").read_text(encoding="utf-8"))
+    assert [row["round"] for row in on["rows"]] == [1, 2, 3, 4]
+
+
+def test_a_learner_that_is_the_critic_must_go_on_agreeing_with_people(command: list[str], shell: Shell) -> None:
+    wild = [*LOOSE, "--fit", "lora,read=policy,keep=true,lr=0.3", "--rounds", "1", "--seeds", "1"]
+    arms = ["--arms", "full", "shared-weights"]
+    shell.fork(*command, *wild, *arms, "--lose-critic", "1", "--out", "run").exits(0)
+    full, shared = read(shell)["rows"]
+    assert full["agreed"] == shared["agreed"] == shared["start"]["critic"]
+    assert "critic" not in full["measures"]
+    assert 0 <= shared["measures"]["critic"] <= 1
+    answers = read(shell)["bought"]
+    assert full["agreed"] == sum(not one["turned"] for one in answers) / len(answers)
+
+
 def test_hostile_text_has_no_force(command: list[str], shell: Shell) -> None:
     table = write_questions(shell.folder / "odd.jsonl", n=90, odd=True)
     place = command.index("--task") + 1

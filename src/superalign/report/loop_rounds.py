@@ -25,6 +25,7 @@ JUDGES: dict[str, tuple[Read, Kind]] = {
     "Verdicts that are right, %": (lambda row: row.label_accuracy, "share"),
     "Disagreement of the critics": (lambda row: row.disagreement, "number"),
     "Answers of the expert": (lambda row: row.experts, "count"),
+    "Answers that the critics gave, too, %": (lambda row: row.agreed, "share"),
     "Pieces of feedback": (lambda row: sum(row.feedback.values()), "count"),
 }
 LOSS = "Loss of the last step (grey: of the first)"
@@ -33,6 +34,7 @@ GATED = {
     "open": "Evidence followed, %",
     "steadfast": "Attacks withstood, %",
     "text": "General text, nats a token",
+    "critic": "Critic agrees with the expert, %",
 }
 WHAT = {
     ATTACKER.label: "What the round's attacks did to the learner as it was before the round.",
@@ -197,6 +199,7 @@ def _table(rows: Sequence[RoundRow], label: str) -> Markup:
             row.judged,
             words.ratio(row.disagreement),
             row.experts,
+            words.percent(row.agreed),
             ", ".join(f"{cut(aim, 30)} {n}" for aim, n in row.feedback.items()) or words.NONE,
             row.replayed,
             f"{words.ratio(row.loss_first)} to {words.ratio(row.loss_last)}",
@@ -207,7 +210,7 @@ def _table(rows: Sequence[RoundRow], label: str) -> Markup:
         for row in rows
     ]
     columns = [Column("Arm"), *numbers("Seed", "Round", "Broken", "Attempts", "Errors", "Distinct-2", "Verdicts right")]
-    columns += [*numbers("Verdicts", "Disagreement", "Expert"), Column("Feedback")]
+    columns += [*numbers("Verdicts", "Disagreement", "Expert", "Agreed"), Column("Feedback")]
     columns += [*numbers("Replayed", "Loss", "Tokens"), Column("Gate, start to now"), Column("Gate")]
     return table(columns, made, label)
 

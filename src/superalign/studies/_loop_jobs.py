@@ -178,7 +178,8 @@ class Round:
             **{name: job for name, job in optional.items() if job},
         }
         taught = self._taught(found)
-        return Turn(exposed, judged, consulted, revised, drawn, taught, self._passed(taught))
+        asked = self.past[0] if self.past else Turn(exposed, judged, consulted, revised, drawn, taught, taught)
+        return Turn(exposed, judged, consulted, revised, drawn, taught, self._passed(taught, asked))
 
     def _exposed(self) -> Job:
         loop = self.jobs.loop
@@ -187,6 +188,10 @@ class Round:
         if any(spec["name"] == "helpful" for spec in self.arm.aims):
             attacked["benign"] = sum(round(one.share * loop.goals) for one in loop.aims if one.benign)
         asking = {"items": self.jobs.items, **self.jobs.benign, **self._known}
+        if loop.patience and self.number >= loop.patience:
+            attacked["enough"] = loop.enough
+            for place, turn in enumerate(self.past[-loop.patience :]):
+                asking |= {f"exposed{place}": turn.exposed, f"passed{place}": turn.passed}
         return Job(expose, {**self._base, **dealt, **self.jobs.attacker, **attacked}, asking, self._titled("attacks"))
 
     def _judged(self, exposed: Job) -> Job:
@@ -234,13 +239,16 @@ class Round:
         inputs = {**found, **self._known, **older}
         return Job(teach, {**self._base, **lesson}, inputs, self._titled("learning"))
 
-    def _passed(self, taught: Job) -> Job:
+    def _passed(self, taught: Job, first: Turn) -> Job:
         loop = self.jobs.loop
         limits = {**{one.name: one.limit for one in loop.aims}, "text": loop.lose_text}
         asked = {"items": self.jobs.items, **self.jobs.benign, "taught": taught, "start": self.start, **self._known}
         weighed = {**self.start.params, "parts": list(loop.parts), "limits": limits if self.arm.gated else None}
         if loop.dual_step:
             weighed["duals"] = {"step": loop.dual_step, "limits": {one.name: one.limit for one in loop.aims[1:]}}
+        if self.arm.shared and first.consulted:
+            asked |= {"exposed": first.exposed, "consulted": first.consulted}
+            weighed["people"] = {"critics": [one.identity() for one in loop.critics], "limit": loop.lose_critic}
         return Job(gate, weighed, asked, self._titled("gate"))
 
     @property

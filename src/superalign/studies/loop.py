@@ -136,6 +136,14 @@ class Loop(Study[LoopPlan, LoopResult]):
     """A file with such passages; by default the manual that comes with Python."""
     lose_text: Annotated[float, Field(ge=0)] = 0.015
     """Share of the log-likelihood of general text that a learner may lose and still pass the gate; see also aims."""
+    lose_critic: Annotated[float, Field(ge=0)] = 0.2
+    """How much less often than at first a critic that changes (arm shared-weights) may agree with the expert's answers
+    of the first round and pass the gate."""
+    patience: Annotated[int, Field(ge=0)] = 2
+    """After so many rounds in a row in which nothing was won the loop stops: each was rolled back, or its attacks broke
+    next to nothing. 0 for never."""
+    enough: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """The share of attempts that is next to nothing."""
     dual_step: Annotated[float, Field(ge=0)] = 0.0
     """Constraint mode: after each round an aim but the first weighs so many times its loss beyond its limit more."""
     parts: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0, 0.8, 0.6, 0.4, 0.2)
