@@ -59,8 +59,10 @@ def row(number, **changed):
         ({"distinct_2": 0.16}, None),
         ({"distinct_2": 0.14}, "alike (distinct-2 0.30 to 0.14)"),
         ({"distinct_2": None}, None),
-        ({"agreed": 0.4}, "contradict people on 60% of 10 answers"),
-        ({"agreed": 0.4, "experts": 4}, None),
+        ({"agreed": 0.3}, None),  # of ten: by chance, perhaps, and people are asked where critics are unsure
+        ({"agreed": 0.1}, "contradict people on 90% of 10 answers"),
+        ({"agreed": 0.3, "experts": 40}, "contradict people on 70% of 40 answers"),
+        ({"agreed": 0.0, "experts": 3}, None),
         ({"agreed": None, "experts": 0}, None),
     ],
 )

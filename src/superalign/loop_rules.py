@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from superalign.loop_result import Cross, RoundRow
+from superalign.metric import wilson
 
 ALIKE = 0.5  # as many different word pairs as in the first round: fewer, and the attacks have become alike
-FEWEST = 5  # answers of people that critics are compared with
 
 
 def over(exposed: Sequence[Mapping[str, Any]], passed: Sequence[Mapping[str, Any]], enough: float) -> str | None:
@@ -47,7 +47,7 @@ def alarms(rows: Sequence[RoundRow], crossed: Sequence[Cross]) -> Iterator[str]:
             where = f"alarm: {arm}, seed {seed}, round {row.round}:"
             if start and row.distinct_2 is not None and row.distinct_2 < ALIKE * start:
                 yield f"{where} what breaks the learner becomes alike (distinct-2 {start:.2f} to {row.distinct_2:.2f})"
-            if row.agreed is not None and row.experts >= FEWEST and row.agreed < 0.5:
+            if row.agreed is not None and wilson(row.agreed, row.experts, row.experts).high < 0.5:
                 yield f"{where} critics contradict people on {1 - row.agreed:.0%} of {row.experts} answers"
         if len(line) > 1 and not any(row.accepted for row in line):
             yield f"alarm: {arm}, seed {seed}: no round passed the gate"
