@@ -48,13 +48,18 @@ class Archive:
 
     @property
     def quality(self) -> float:
-        """The QD-score: the sum over cells of 1 / (1 + exp(-best fitness)), so that an empty cell counts as 0."""
-        return sum(1 / (1 + math.exp(-max(min(self.best(cell) or 0.0, 700.0), -700.0))) for cell in self.cells)
+        """The QD-score of the best of each cell."""
+        return qd_score(self.best(cell) or 0.0 for cell in self.cells)
 
     @property
     def evenness(self) -> float | None:
         """How evenly the attempts fall on the filled cells; None for fewer than two."""
         return evenness(self.tries.values())
+
+
+def qd_score(best: Iterable[float]) -> float:
+    """Return the sum over filled cells of 1 / (1 + exp(-best fitness)), so that an empty cell counts as 0."""
+    return sum(1 / (1 + math.exp(-max(min(fitness, 700.0), -700.0))) for fitness in best)
 
 
 def history(attempts: Iterable[Attempt], size: int, per_cell: int = 1) -> list[tuple[float, float, float | None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from statistics import median
 from typing import Any
 
@@ -102,6 +103,9 @@ def test_the_page_holds_every_figure(variant: Drawn, page: str) -> None:
         assert clean(words.prose(sentence))[:300] in text
     for cell in result.archive:
         assert f"{cell.fitness:+.1f}" in text
+    for name in {cell.attack for cell in result.archive}:
+        sums = math.fsum(1 / (1 + math.exp(-cell.fitness)) for cell in result.archive if cell.attack == name)
+        assert f"QD-score {words.ratio(sums)}:" in text
     for one in result.transfer:
         assert cut(one.model, 60) in text
     assert result.config_sha256 in text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from superalign.archive import qd_score
 from superalign.attack_result import ArchiveCell, AttackResult, Find
+from superalign.diversity import evenness
 from superalign.report import words
 from superalign.report.chart import lines, rows_of_dots
 from superalign.report.frame import Frame, Rows, numbers, share
@@ -141,7 +143,12 @@ def archive(result: AttackResult, name: str) -> Markup:
         "attempt was seen to fall, not where it was aimed at."
     )
     filled = sum(one.broken for one in cells.values())
-    counts = f"{words.plural(len(cells), 'cell')} filled, {filled} of them broken."
+    even = evenness(one.n for one in cells.values())
+    counts = (
+        f"{words.plural(len(cells), 'cell')} filled, {filled} of them broken. QD-score "
+        f"{words.ratio(qd_score(ends))}: the sum over cells of 1 / (1 + exp(-best)). The attempts fall on them with an "
+        f"evenness of {words.ratio(even)} (1: all alike)."
+    )
     title = f"Archive of {cut(name, 40)}"
     body = heat(down, across, {place: _heat(one, ends) for place, one in cells.items()}, title)
     said = tag("p", counts, class_="beside")
