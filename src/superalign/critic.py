@@ -14,7 +14,7 @@ from superalign.config import Component
 from superalign.errors import ConfigError
 from superalign.job import Tools
 from superalign.label import Labels
-from superalign.model import Model
+from superalign.model import Model, Stage
 from superalign.registry import Registry, chosen
 from superalign.store import Artifact
 from superalign.task import Comparison, Item
@@ -185,6 +185,15 @@ class Critic(Component, ABC):
     def identity(self) -> dict[str, Any]:
         """Return all that decides what it says, the digests of its models included."""
         return {"critic": self.spec(), "models": [model.identity() for model in self.models()]}
+
+    def prepare(self, report: Stage) -> None:
+        """Bring what it needs onto this machine, telling `report` what is going on.
+
+        Raises:
+            SuperalignError: something is missing, or does not fit.
+        """
+        for model in self.models():
+            model.prepare(report)
 
     def learn(self, cases: Sequence[Case], labels: Labels, tools: Tools) -> Artifact:
         """Train on labelled cases and return what was learnt; classes are bad and good, or first and second."""

@@ -59,7 +59,9 @@ def good_classes(task: Task, named: Sequence[str]) -> BoolArray:
             raise DataError(f"'{name}' is no class of this task", fix=did_you_mean(name, task.classes))
     if not named and len(task.classes) > 2:
         why = f"it has the classes {', '.join(task.classes[:8])}"
-        raise DataError("which classes are good responses?", why=why, fix=f"name them: --good {task.classes[-1]}")
+        raise DataError(
+            "which classes are good responses?", why=why, fix=f"name them as good, such as {task.classes[-1]}"
+        )
     good = np.array([name in named if named else name == task.classes[-1] for name in task.classes])
     if good.all():
         raise DataError("all classes are called good, so there is nothing to tell apart")

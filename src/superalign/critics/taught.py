@@ -12,11 +12,11 @@ from superalign.critic import Case, Critic, CriticChoice, Critique, critics
 from superalign.critics._cases import verdicts
 from superalign.errors import ConfigError
 from superalign.job import Tools
-from superalign.model import Model
+from superalign.model import Model, Stage
 from superalign.registry import default
 from superalign.store import Artifact
 from superalign.supervisor import GroundTruth
-from superalign.task import Gold, TaskChoice
+from superalign.task import Gold, Task, TaskChoice
 
 VERSION = 1
 """Raised when the same labels would teach something else."""
@@ -51,6 +51,11 @@ class Taught(Critic):
         """Refuse what the critic that is taught cannot judge."""
         self.critic.check(pair)
 
+    def prepare(self, report: Stage) -> None:
+        """See that its task can be read and has the classes that are called good, and prepare its models."""
+        super().prepare(report)
+        self._labelled()
+
     def identity(self) -> dict[str, Any]:
         """Return what decides what it says, the content of its task included."""
         return {"critic": self.spec(), "of": self.critic.identity(), "on": self.on.fingerprint(), "version": VERSION}
@@ -66,11 +71,14 @@ class Taught(Critic):
 
     def _learnt(self, tools: Tools) -> Artifact:
         """Return what it learnt: from the store, else learnt now."""
-        task, truth = self.on.load()
-        gold = Gold(verdicts(task, truth, self.good), "supervise")
+        task, gold = self._labelled()
         labels = GroundTruth().label(gold, 2, f"to teach critic {self}")
         key = digest({"taught": self.identity()})
         if (found := tools.store.load(key)) is None:
             found = self.critic.learn([Case.of(item) for item in task.items], labels, tools)
             tools.store.save(key, found, {"taught": str(self)})
         return found
+
+    def _labelled(self) -> tuple[Task, Gold]:
+        task, truth = self.on.load()
+        return task, Gold(verdicts(task, truth, self.good), "supervise")

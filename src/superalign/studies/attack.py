@@ -127,6 +127,8 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
         self.task.fingerprint()
+        if self.critic:
+            self.critic.prepare(report)
         for model in self._models().values():
             model.prepare(report)
 

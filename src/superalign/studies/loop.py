@@ -20,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 
 from superalign.aim import AimChoice
 from superalign.attacker import AttackChoice, World
-from superalign.critic import CriticChoice
+from superalign.critic import Critic, CriticChoice
 from superalign.errors import ConfigError
 from superalign.fit import FitChoice
 from superalign.fits.lora import Lora
@@ -197,8 +197,8 @@ class Loop(Study[LoopPlan, LoopResult]):
         """See that the data is there, then fetch the models that are not here yet."""
         for task in filter(None, (self.task, self.benign)):
             task.fingerprint()
-        for model in self._models():
-            model.prepare(report)
+        for one in (*self._judges(), *self._models()):
+            one.prepare(report)
 
     def fingerprints(self) -> dict[str, str]:
         """Return the digests of the models, the task and the general text."""
@@ -242,11 +242,12 @@ class Loop(Study[LoopPlan, LoopResult]):
         }
         return others.get(name, full)
 
+    def _judges(self) -> list[Critic]:
+        refusals = self.refusals if self.world == "behaviour" else None
+        advisor = None if self.update.advises_itself else self.update.advisor
+        return [*self.critics, *filter(None, (refusals, advisor, self.expert))]
+
     def _models(self) -> list[Model]:
-        judges = self.critics if self.world == "knowledge" else (*self.critics, self.refusals)
-        advisor = self.update.advisor
-        asked = (*judges, *([advisor] if advisor and not self.update.advises_itself else []))
-        asked = (*asked, *([self.expert] if self.expert else []))
-        found = [self.learner, *(model for one in asked for model in one.models())]
+        found = [self.learner, *(model for one in self._judges() for model in one.models())]
         found += [one for one in (self.attacker, self.risk_model) if one]
         return list({str(model): model for model in found}.values())
