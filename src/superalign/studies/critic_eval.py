@@ -91,8 +91,10 @@ class CriticEval(Study[CriticEvalPlan, CriticEvalResult]):
     def prepare(self, report: Stage) -> None:
         """See that the data is there, then fetch the models that are not here yet."""
         self.task.fingerprint()
-        for one in (*self.refine, *self.critics):
-            one.prepare(report)
+        for critic in self.critics:
+            critic.prepare(report)
+        for model in self.refine:
+            model.prepare(report)
 
     def fingerprints(self) -> dict[str, str]:
         """Return the digests of the task and of each critic with its models."""

@@ -197,8 +197,10 @@ class Loop(Study[LoopPlan, LoopResult]):
         """See that the data is there, then fetch the models that are not here yet."""
         for task in filter(None, (self.task, self.benign)):
             task.fingerprint()
-        for one in (*self._judges(), *self._models()):
-            one.prepare(report)
+        for judge in self._judges():
+            judge.prepare(report)
+        for model in self._models():
+            model.prepare(report)
 
     def fingerprints(self) -> dict[str, str]:
         """Return the digests of the models, the task and the general text."""
