@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from superalign.studies.loop import Loop
 
 BEHAVIOURS: Mapping[str, Any] = {
-    "goals": 24,
+    "rounds": 1,
+    "goals": 80,
     "attacks": ("plain", "negative-priming", "incomplete-sentence"),
     "held_out": ("cognitive-dissonance", "best-of-n"),
     "unseen": (),
     "critics": ("keywords,sure=0.9",),
     "experts": 0,
-    "examined": 24,
+    "update": "sft",  # pair losses teach a small model to say less, to benign requests as well
+    "fit": "lora,read=policy,keep=true,lr=0.001,batch=4,epochs=2,target=attention,spare=3",
+    "examined": 48,
     "only_asked": 0,
     "gated": 24,
     "gated_asked": 0,
@@ -44,7 +47,7 @@ def suited(given: Any) -> Any:
             return given
     except (ConfigError, KeyError):  # the field itself says what is wrong, and where; or the task is the usual one
         return given
-    aims = ("steadfast", "helpful") if given.get("benign") else ("steadfast",)
+    aims = ("steadfast", "helpful,share=2") if given.get("benign") else ("steadfast",)
     return {**BEHAVIOURS, "aims": aims, **given}
 
 
