@@ -268,7 +268,8 @@ def test_the_world_of_the_task_decides_what_is_set_by_default() -> None:
     loop = Loop.parse(BEHAVIOURS)
     assert (loop.world, loop.experts, [aim.name for aim in loop.aims]) == ("behaviour", 0, ["steadfast"])
     both = Loop.parse({**BEHAVIOURS, "benign": "goals:safe.csv", "goals": 7})
-    assert ([aim.name for aim in both.aims], both.goals) == (["steadfast", "helpful"], 7)
+    assert ([str(aim) for aim in both.aims], both.goals) == (["steadfast", "helpful,share=2.0"], 7)
+    assert (both.update.name, both.rounds) == ("sft", 1)
     assert Loop.parse({}).world == "knowledge"
 
 
@@ -288,7 +289,7 @@ def test_what_will_be_written_is_counted_before_anything_is_run(tiny: Callable[[
     turn = plan.lines[0].turns[0]
     assert turn.drawn is not None
     written = {name: sum(one.written for one in shares(job, texts)) for name, job in vars(turn).items() if job}
-    assert written["exposed"] == (8 * 2 * 2 + 4) * 7  # two attacks of two queries, and half as many benign requests
+    assert written["exposed"] == (8 * 2 * 2 + 16) * 7  # two attacks of two queries, and twice as many benign requests
     assert written["judged"] == 8 * 7
     assert written["drawn"] == 8 * 3 * 7
     assert sum(one.written for one in shares(plan.exam, texts)) == 5 * (3 + 1 + 1 + 1) * 7
