@@ -207,8 +207,9 @@ class TestEveryPlugIn:
                 "human": "queue.jsonl",
                 "public": "boolq",
                 "pairs": "facts",
+                "taught": "on=facts",
             }[name]
-            component = registries()[kind].build(f"{name}:{needed}")
+            component = registries()[kind].build(f"{name},{needed}" if name == "taught" else f"{name}:{needed}")
         else:
             component = cls()
         assert registries()[kind].build(yaml.safe_load(yaml.safe_dump(component.spec()))) == component
