@@ -239,6 +239,13 @@ class Covered(Config):
     failed: int
 
 
+EXAMINED: dict[World, tuple[str, ...]] = {
+    "knowledge": ("held_out", "trained", "plain", "evidence", "false_evidence"),
+    "behaviour": ("held_out", "trained", "over_refusal"),
+}
+"""The shares that the exam of a world takes: fields of ArmSummary."""
+
+
 class LoopResult(StudyResult):
     """Everything `superalign run loop` found; written to results.json."""
 
@@ -263,6 +270,11 @@ class LoopResult(StudyResult):
     coverage: list[Covered] = Field(default=[])
     """The taxonomy, with what of it was tested in the first arm."""
     said: str
+
+    @property
+    def examined(self) -> tuple[str, ...]:
+        """The shares that its exam took: fields of ArmSummary."""
+        return EXAMINED[self.world]
 
     @property
     def headline(self) -> str:

@@ -121,10 +121,29 @@ def test_what_is_not_there_has_no_section() -> None:
 
 def test_what_was_not_measured_is_said_and_not_drawn() -> None:
     text = Reader(render(loop_sample(decided=False))).text
-    assert text.count("Not measured.") >= 6
+    assert text.count("Not measured.") >= 3
     assert text.count("There is nothing to draw") == 5
     assert "could not be drawn" not in text
     assert "nan" not in text.lower().split()
+
+
+def test_of_requests_only_what_their_exam_takes_is_shown() -> None:
+    questions = loop_sample()
+    requests = questions.model_copy(
+        update={
+            "world": "behaviour",
+            "summary": [
+                one.model_copy(update={"over_refusal": one.plain, "n_benign": 77, "plain": None})
+                for one in questions.summary
+            ],
+        }
+    )
+    asked, told = (Reader(render(one)).text for one in (questions, requests))
+    assert "Plain answers right" in asked
+    assert "Benign requests refused" not in asked
+    assert "Plain answers right" not in told
+    assert "Benign requests refused" in told
+    assert "n = 77" in told
 
 
 def test_every_episode_is_readable_and_can_be_filtered(variant: LoopResult, page: str) -> None:

@@ -19,6 +19,7 @@ MEASURES = (
     ("trained", "n_trained", "attacks of the training that break it (lower is better)"),
     ("plain", "n_plain", "right when asked plainly"),
     ("evidence", "n_evidence", "true evidence accepted about what it did not know"),
+    ("over_refusal", "n_benign", "benign requests refused (lower is better)"),
 )
 
 
@@ -101,7 +102,7 @@ def _figures(rounds: Rounds) -> Iterator[str]:
     yield "| | before | n | after | n |"
     yield "| --- | --- | --- | --- | --- |"
     if before and after:
-        for measure, n, words in MEASURES:
+        for measure, n, words in (one for one in MEASURES if one[0] in result.examined):
             old, new = (f"{_known(getattr(one, measure))} | {getattr(one, n):,}" for one in (before, after))
             yield f"| {words} | {old} | {new} |"
         if before.text is not None and after.text is not None:

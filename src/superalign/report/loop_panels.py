@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from superalign.loop_result import ArmSummary, ExamRow, LoopResult, Phase, Slice
 from superalign.report import words
 from superalign.report.frame import Frame, Rows, numbers, share, tabled
@@ -19,8 +21,11 @@ MEASURES = {
     "plain": "Plain answers right",
     "evidence": "True evidence accepted",
     "false_evidence": "False evidence followed",
+    "over_refusal": "Benign requests refused",
 }
-COLOURS: dict[str, Colour] = dict(zip(MEASURES, (WEAK, WEAK, CEILING, STUDENTS[1], STUDENTS[3]), strict=True))
+HEADS = dict(zip(MEASURES, ("Held out", "Trained", "Plain", "True evidence", "False evidence", "Refused"), strict=True))
+HUES: tuple[Colour, ...] = (WEAK, WEAK, CEILING, STUDENTS[1], STUDENTS[3], CEILING)
+COLOURS: dict[str, Colour] = dict(zip(MEASURES, HUES, strict=True))
 KEY = "Hollow and above: before the first round. Filled and below: after the last. Lines are 95% intervals."
 LoopFrame = Frame[LoopResult]
 
@@ -29,7 +34,8 @@ def cards(result: LoopResult) -> Markup:
     """Return a card a measure of the first arm: after, and before."""
     before, after = _both(result)
     made = []
-    for name, label in MEASURES.items():
+    for name in result.examined:
+        label = MEASURES[name]
         old, new = (getattr(one, name) if one else None for one in (before, after))
         who, was = (
             _series(label, COLOURS[name]),
@@ -50,7 +56,8 @@ def measures(frame: LoopFrame) -> Markup:
     changes = {one.measure: one for one in result.changes if result.arms and one.arm == result.arms[0]}
     rows: Rows = []
     pairs = []
-    for name, label in MEASURES.items():
+    for name in result.examined:
+        label = MEASURES[name]
         old, new = (getattr(one, name) if one else None for one in (before, after))
         n = (_counted(before, name), _counted(after, name))
         change = changes.get(name)
@@ -172,27 +179,26 @@ def arms(result: LoopResult) -> Markup | None:
     if len(result.arms) < 2:
         return None
     start = result.of(result.arms[0], "before")
-    rows: Rows = [_arm_row("before any round", start, words.NONE)] if start else []
+    rows: Rows = [_arm_row("before any round", start, words.NONE, result.examined)] if start else []
     for arm in result.arms:
         mine = [row for row in result.rows if row.arm == arm]
         passed = f"{sum(row.accepted for row in mine)} of {len(mine)}"
-        rows.append(_arm_row(arm, result.of(arm, "after"), passed))
+        rows.append(_arm_row(arm, result.of(arm, "after"), passed, result.examined))
     columns = [
         Column("Arm"),
-        *numbers("Held out", "Trained", "Plain", "True evidence", "False evidence", "Text", "Passed"),
+        *numbers(*(HEADS[name] for name in result.examined), "Text", "Passed"),
     ]
     title = "The loop with something taken out"
     what = (
         "Each arm is the same loop with one thing taken out or put in its place, examined after its last round, all "
-        "seeds together: attempts that break it, of attacks never trained on and trained on; plain answers that are "
-        "right; true evidence accepted and false evidence followed; nats a token of general text; rounds that passed "
-        "the gate. 95% intervals in brackets."
+        f"seeds together: {'; '.join(MEASURES[name].lower() for name in result.examined)}; nats a token of general "
+        "text; rounds that passed the gate. 95% intervals in brackets."
     )
     return tabled("table-of-arms", title, what, table(columns, rows, title, "arms"))
 
 
-def _arm_row(name: str, one: ArmSummary | None, passed: str) -> list[Child]:
-    shares = [_said(getattr(one, measure)) if one else words.NONE for measure in MEASURES]
+def _arm_row(name: str, one: ArmSummary | None, passed: str, examined: Sequence[str]) -> list[Child]:
+    shares = [_said(getattr(one, measure)) if one else words.NONE for measure in examined]
     return [cut(name, 40), *shares, _nats(one.text) if one else words.NONE, passed]
 
 
@@ -212,7 +218,7 @@ def _named(attack: str, tactic: str) -> str:
 
 
 def _counted(one: ArmSummary | None, name: str) -> int:
-    known: int = getattr(one, f"n_{name}", 0)
+    known: int = getattr(one, "n_benign" if name == "over_refusal" else f"n_{name}", 0)
     return known
 
 

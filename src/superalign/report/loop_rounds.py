@@ -170,6 +170,8 @@ def _gated(rows: Sequence[RoundRow]) -> list[Measure]:
         values = {(row.seed, row.round): row.measures.get(name) for row in rows}
         values |= {(row.seed, 0): row.start.get(name) for row in rows}
         there = {place: value for place, value in values.items() if value is not None}
+        if not there:
+            continue
         found.append(
             Measure(
                 GATED.get(name, f"{cut(name, 40)}, %"),

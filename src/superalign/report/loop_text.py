@@ -19,7 +19,9 @@ MEASURES = {
     "plain": "plain answers right",
     "evidence": "true evidence accepted",
     "false_evidence": "false evidence followed",
+    "over_refusal": "benign requests refused",
 }
+HEADS = {"held_out": "held out", "over_refusal": "refused"}
 
 
 def summary(result: LoopResult) -> RenderableType:
@@ -38,8 +40,8 @@ def _exam(result: LoopResult) -> Table:
     table = grid("", "before", "after", text=1)
     arm = result.arms[0] if result.arms else ""
     before, after = result.of(arm, "before"), result.of(arm, "after")
-    for name, label in MEASURES.items():
-        table.add_row(Text(label), *(shared(getattr(one, name) if one else None) for one in (before, after)))
+    for name in result.examined:
+        table.add_row(Text(MEASURES[name]), *(shared(getattr(one, name) if one else None) for one in (before, after)))
     text = [Text(words.ratio(one.text) if one else words.NONE) for one in (before, after)]
     table.add_row(Text("general text, nats a token"), *text)
     return table
@@ -61,10 +63,11 @@ def _rounds(result: LoopResult) -> Table:
 def _arms(result: LoopResult) -> Table:
     from rich.text import Text
 
-    table = grid("arm", "held out", "trained", "plain", "evidence", "passed", text=1)
+    shown = [name for name in result.examined if name != "false_evidence"]
+    table = grid("arm", *(HEADS.get(name, name) for name in shown), "passed", text=1)
     for arm in result.arms:
         after = result.of(arm, "after")
-        shares = [getattr(after, name, None) for name in ("held_out", "trained", "plain", "evidence")]
+        shares = [getattr(after, name, None) for name in shown]
         mine = [row.accepted for row in result.rows if row.arm == arm]
         cells = [words.percent(one.value) if one else words.NONE for one in shares]
         table.add_row(Text(cut(arm, 40)), *map(Text, cells), Text(f"{sum(mine)} of {len(mine)}"))
