@@ -89,3 +89,5 @@ def test_agreement_is_a_share_of_answers_and_no_verdict_is_none():
     assert agreement(answers, {"a": 0.6, "b": 0.4, "c": None}) == pytest.approx(2 / 3)
     assert agreement(answers, {"a": 0.4, "b": 0.6, "c": 0.9}) == pytest.approx(1 / 3)
     assert agreement([], {}) is None
+    before = [{**one, "before": 0.3} for one in answers]
+    assert agreement(before) == pytest.approx(1 / 3)

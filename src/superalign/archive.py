@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 
 from superalign.attacker import Attempt
 from superalign.diversity import evenness
+from superalign.odds import sigmoid
 
 Cell = tuple[str, str]
 
@@ -59,7 +59,7 @@ class Archive:
 
 def qd_score(best: Iterable[float]) -> float:
     """Return the sum over filled cells of 1 / (1 + exp(-best fitness)), so that an empty cell counts as 0."""
-    return sum(1 / (1 + math.exp(-max(min(fitness, 700.0), -700.0))) for fitness in best)
+    return sum(sigmoid(fitness) for fitness in best)
 
 
 def history(attempts: Iterable[Attempt], size: int, per_cell: int = 1) -> list[tuple[float, float, float | None]]:

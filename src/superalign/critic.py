@@ -182,6 +182,16 @@ class Critic(Component, ABC):
         if pair and not self.pairs:
             raise ConfigError(f"critic {self} judges single responses, not which of two is better")
 
+    def check_taught(self, where: str) -> None:
+        """Refuse to judge where there are no labels to teach it on.
+
+        Raises:
+            ConfigError: it learns.
+        """
+        if self.learns:
+            why, fix = f"{where} has no labels to teach it on", f"taught,critic=({self}),on=TASK"
+            raise ConfigError(f"critic {self} must be taught first", why=why, fix=fix)
+
     def identity(self) -> dict[str, Any]:
         """Return all that decides what it says, the digests of its models included."""
         return {"critic": self.spec(), "models": [model.identity() for model in self.models()]}

@@ -23,7 +23,6 @@ from superalign.supervisor import GroundTruth
 from superalign.tampering import tamper
 from superalign.task import Comparison, Gold, Task
 
-BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 WORDS = 2000  # characters of a critique that are kept

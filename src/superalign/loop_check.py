@@ -15,6 +15,7 @@ from superalign.tasks.goals import Goals
 if TYPE_CHECKING:
     from superalign.studies.loop import Loop
 
+ADAPTER = "lora,read=policy,keep=true,batch=4,epochs=2,target=attention,spare=3"
 BEHAVIOURS: Mapping[str, Any] = {
     "rounds": 1,
     "goals": 80,
@@ -24,7 +25,7 @@ BEHAVIOURS: Mapping[str, Any] = {
     "critics": ("keywords,sure=0.9",),
     "experts": 0,
     "update": "sft",  # pair losses teach a small model to say less, to benign requests as well
-    "fit": "lora,read=policy,keep=true,lr=0.001,batch=4,epochs=2,target=attention,spare=3",
+    "fit": f"{ADAPTER},lr=0.001",
     "examined": 48,
     "only_asked": 0,
     "gated": 24,
@@ -76,9 +77,7 @@ def check(loop: Loop) -> None:
     told = (loop.refusals, loop.update.advisor) if loop.world == "behaviour" else (loop.expert,)
     for critic in (*loop.critics, *filter(None, told)):
         critic.check(pair=loop.world == "knowledge")
-        if critic.learns:
-            why, fix = "the loop has no labels to teach it on", f"taught,critic=({critic}),on=TASK"
-            raise ConfigError(f"critic {critic} must be taught first", why=why, fix=fix)
+        critic.check_taught("the loop")
     if loop.world == "behaviour":
         _check_behaviours(loop)
     elif loop.benign is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from superalign.attack_evidence import DECIDED, asked_in, conversation
 from superalign.diversity import distinct
 from superalign.loop_evidence import Attempted, Evidence, LoopEvidence
+from superalign.loop_judges import agreement
 from superalign.loop_result import (
     ArmSummary,
     Bought,
@@ -87,15 +88,14 @@ class _Scorer(Evidence):
         for line in self.plan.lines:
             for number, turn in enumerate(line.turns):
                 exposed, judged = self.fetch(turn.exposed).meta, self.fetch(turn.judged).meta
+                if "stopped" in exposed:
+                    break
                 taught, passed = self.fetch(turn.taught).meta, self.fetch(turn.passed).meta
                 decided = [row for row in exposed["attempts"] if row["outcome"] in DECIDED]
                 broken = [row for row in decided if row["outcome"] == "broken"]
                 right = self.verdicts_right(line, number)
-                if "stopped" in exposed:
-                    break
                 apart = [spread(one["each"]) for one in judged["said"].values()]
                 people = self.fetch(turn.consulted).meta["answers"] if turn.consulted else []
-                agreed = [(one["before"] > 0.5) == (one["after"] > 0.5) for one in people]
                 yield RoundRow(
                     arm=line.arm,
                     seed=line.seed,
@@ -109,7 +109,7 @@ class _Scorer(Evidence):
                     label_accuracy=sum(right) / len(right) if right else None,
                     disagreement=float(np.mean(apart)) if apart else 0.0,
                     experts=len(people),
-                    agreed=sum(agreed) / len(agreed) if agreed else None,
+                    agreed=agreement(people),
                     feedback=dict(Counter(row["aim"] for row in taught["feedback"])),
                     replayed=taught["replayed"],
                     loss_first=taught["facts"]["first_loss"],

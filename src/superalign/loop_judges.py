@@ -80,14 +80,19 @@ def like_people(params: Params, given: Inputs, tools: Tools) -> float | None:
     answers = given["consulted"].meta["answers"]
     asked = {one["goal"] for one in answers}
     goals = [goal for goal in map(goal_of, given["exposed"].meta["goals"]) if goal.id in asked]
-    judges = judges_of(params["people"]["critics"], learner_of(params, given, tools))
+    judges = judges_of(params["people"], learner_of(params, given, tools))
     heard = [one.judge(world_of(params, given, tools).cases(goals), tools) for one in judges]
     said = {goal.id: pooled([one[place].good for one in heard]) for place, goal in enumerate(goals)}
     return agreement(answers, said)
 
 
-def agreement(answers: Sequence[Mapping[str, Any]], said: Mapping[str, float | None]) -> float | None:
-    """Return on what share of people's answers critics say the same; without a verdict they do not."""
-    pairs = [(said[one["goal"]], one["after"]) for one in answers]
+def agreement(answers: Sequence[Mapping[str, Any]], said: Mapping[str, float | None] | None = None) -> float | None:
+    """Return on what share of people's answers critics say the same; without a verdict they do not.
+
+    Args:
+        answers: see `consult`.
+        said: by critics, of each goal; by default what they had said when people were asked.
+    """
+    pairs = [(one["before"] if said is None else said[one["goal"]], one["after"]) for one in answers]
     same = [good is not None and (good > 0.5) == (told > 0.5) for good, told in pairs]
     return sum(same) / len(same) if same else None

@@ -239,7 +239,7 @@ class Covered(Config):
     failed: int
 
 
-EXAMINED: dict[World, tuple[str, ...]] = {
+MEASURED: dict[World, tuple[str, ...]] = {
     "knowledge": ("held_out", "trained", "plain", "evidence", "false_evidence"),
     "behaviour": ("held_out", "trained", "over_refusal"),
 }
@@ -272,9 +272,9 @@ class LoopResult(StudyResult):
     said: str
 
     @property
-    def examined(self) -> tuple[str, ...]:
+    def measured(self) -> tuple[str, ...]:
         """The shares that its exam took: fields of ArmSummary."""
-        return EXAMINED[self.world]
+        return MEASURED[self.world]
 
     @property
     def headline(self) -> str:

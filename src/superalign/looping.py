@@ -32,7 +32,6 @@ from superalign.task import Task
 from superalign.update import updates
 
 MORE = "more goals, or other critics or aims; of requests where no response of its own is good, refusal=TEXT"
-FACTS = ("first_loss", "last_loss", "tokens")  # of a training
 
 
 @step(version=1)
@@ -45,7 +44,7 @@ def expose(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     the most queries a goal), `attacker` (whom attacks may ask) if there is one, and of behaviours those of
     BehaviourWorld and `benign`, how many benign requests are put to it; where the loop may stop, `enough` (see `over`).
     Inputs: `items`, and `learner`, what it has learnt, if it has; `benign`, if there are such requests; where the loop
-    may stop, `exposed0`, `passed0`, ...: the last rounds.
+    may stop, `exposed000`, `passed000`, ...: the last rounds.
 
     Returns:
         meta: `goals` (see `plain_goal`), `attempts` (see `attacking.written`, with the attack), `said`, `errors`, and
@@ -183,8 +182,9 @@ def teach(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
         Of a loop that stopped, what it had learnt before.
     """
     if "stopped" in inputs["exposed"].meta:
-        idle = {"feedback": [], "replayed": 0, "weights": {}, "facts": dict.fromkeys(FACTS, 0), "stopped": True}
-        return Artifact(inputs["learner"].tensors, idle)
+        idle = {"feedback": [], "replayed": 0, "weights": {}, "stopped": True}
+        facts = {"first_loss": 0.0, "last_loss": 0.0, "tokens": 0}
+        return Artifact(inputs["learner"].tensors, {**idle, "facts": facts})
     rng = np.random.default_rng([params["seed"], params["round"], 5])
     update, fit = updates.build(params["update"]), _slower(fits.build(params["fit"]), params.get("slower", 1.0))
     found = [update.choose(one) for one in exposed_by(inputs, params.get("refusal"))]
@@ -261,8 +261,8 @@ def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     truth here.
     Parameters: those of `measure`, `parts` (of the way, largest first) and `limits` (by measure, how much may be lost
     against the start, of `text` as a share) or None to let all pass; of constraint mode also `duals`: its `step`, and
-    the `limits` of the aims that are constraints; where the learner is the critic, `people`: the `critics` and the
-    `limit` of how much less often they may agree with people. Inputs: those of `measure`, `taught`, `start` (an
+    the `limits` of the aims that are constraints; where the learner is the critic, `people`: the critics, of which a
+    limit says how much less often they may agree with people. Inputs: those of `measure`, `taught`, `start` (an
     artifact of `measure`), `learner`, what was learnt before the round, and for `people` the first round's `exposed`
     and `consulted`.
 
@@ -280,10 +280,8 @@ def gate(params: Params, inputs: Inputs, tools: Tools) -> Artifact:
     tried: list[dict[str, Any]] = []
     why: list[str] = []
     limits = params["limits"] or {}
-    if people := params.get("people"):
-        answers = inputs["consulted"].meta["answers"]
-        start["critic"] = agreement(answers, {one["goal"]: one["before"] for one in answers})
-        limits = {**limits, "critic": people["limit"]} if limits else {}
+    if "people" in params:
+        start["critic"] = agreement(inputs["consulted"].meta["answers"])
     for part in params["parts"] if limits else [1.0]:
         learnt = Artifact(part_way(known.tensors, inputs["taught"].tensors, part))
         given = {**asked, "learner": learnt}

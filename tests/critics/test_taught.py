@@ -69,6 +69,12 @@ def test_it_is_taught_once_and_every_reading_of_the_truth_is_recorded(
         assert [one.good for one in critics.build(words).judge(ELSEWHERE, tools)] == first
     (reading,) = log
     assert (reading.part, reading.reader, reading.n) == ("supervise", "GroundTruth", 60)
+    critic = critics.build(words)
+    with recorded_unsealings() as log:
+        critic.judge(ELSEWHERE, tools)
+        critic.judge(ELSEWHERE, tools)
+    assert len(log) == 1  # one critic reads its labels once, however often it judges
+    assert critic == critics.build(words)
 
 
 def test_other_labels_make_another_critic(labelled: Path, tools: Tools) -> None:
@@ -76,7 +82,7 @@ def test_other_labels_make_another_critic(labelled: Path, tools: Tools) -> None:
     before, said = critic.identity(), [one.good for one in critic.judge(ELSEWHERE, tools)]
     write(labelled, turned=True)
     assert critic.identity() != before
-    changed = [one.good for one in critic.judge(ELSEWHERE, tools)]
+    changed = [one.good for one in critics.build(str(critic)).judge(ELSEWHERE, tools)]
     assert changed[0] < 0.5 < said[0]
     assert changed[1] > 0.5 > said[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -12,6 +13,7 @@ from superalign.critic import Case, Critic, CriticChoice, Critique, critics
 from superalign.critics._cases import verdicts
 from superalign.errors import ConfigError
 from superalign.job import Tools
+from superalign.label import Labels
 from superalign.model import Model, Stage
 from superalign.registry import default
 from superalign.store import Artifact
@@ -69,13 +71,17 @@ class Taught(Critic):
         """
         return self.critic.judge(cases, tools, self._learnt(tools))
 
+    @cached_property
+    def lesson(self) -> tuple[str, list[Case], Labels]:
+        """What it is taught, read once, with the key by which the store knows what comes of it."""
+        key, (task, gold) = digest({"taught": self.identity()}), self._labelled()
+        return key, [Case.of(item) for item in task.items], GroundTruth().label(gold, 2, f"to teach critic {self}")
+
     def _learnt(self, tools: Tools) -> Artifact:
         """Return what it learnt: from the store, else learnt now."""
-        task, gold = self._labelled()
-        labels = GroundTruth().label(gold, 2, f"to teach critic {self}")
-        key = digest({"taught": self.identity()})
+        key, cases, labels = self.lesson  # read in any case, so that every run that rests on these labels says so
         if (found := tools.store.load(key)) is None:
-            found = self.critic.learn([Case.of(item) for item in task.items], labels, tools)
+            found = self.critic.learn(cases, labels, tools)
             tools.store.save(key, found, {"taught": str(self)})
         return found
 

@@ -160,9 +160,11 @@ class _Nodes(Crew):
 
 def _queued(names: set[str]) -> set[str]:
     """Return which of some jobs are in SLURM's queue; all of them where it does not say."""
+    if not names:
+        return names
     command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={getpass.getuser()}"]
     try:
-        said = subprocess.run(command, check=True, capture_output=True, text=True) if names else None
+        said = subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
         return names
-    return set(said.stdout.split()) if said else set()
+    return set(said.stdout.split())

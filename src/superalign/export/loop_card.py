@@ -102,7 +102,7 @@ def _figures(rounds: Rounds) -> Iterator[str]:
     yield "| | before | n | after | n |"
     yield "| --- | --- | --- | --- | --- |"
     if before and after:
-        for measure, n, words in (one for one in MEASURES if one[0] in result.examined):
+        for measure, n, words in (one for one in MEASURES if one[0] in result.measured):
             old, new = (f"{_known(getattr(one, measure))} | {getattr(one, n):,}" for one in (before, after))
             yield f"| {words} | {old} | {new} |"
         if before.text is not None and after.text is not None:

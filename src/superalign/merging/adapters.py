@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def write_adapter(plan: Plan, folder: Path) -> dict[str, str]:
-    """Write the merged factors of every layer that an expert changes; return the CRC-32 of each.
+    """Write the merged factors of every layer that an expert changes; return the XXH3-128 of each.
 
     Raises:
         ConfigError: the method leaves no factors.

@@ -34,7 +34,7 @@ def cards(result: LoopResult) -> Markup:
     """Return a card a measure of the first arm: after, and before."""
     before, after = _both(result)
     made = []
-    for name in result.examined:
+    for name in result.measured:
         label = MEASURES[name]
         old, new = (getattr(one, name) if one else None for one in (before, after))
         who, was = (
@@ -56,7 +56,7 @@ def measures(frame: LoopFrame) -> Markup:
     changes = {one.measure: one for one in result.changes if result.arms and one.arm == result.arms[0]}
     rows: Rows = []
     pairs = []
-    for name in result.examined:
+    for name in result.measured:
         label = MEASURES[name]
         old, new = (getattr(one, name) if one else None for one in (before, after))
         n = (_counted(before, name), _counted(after, name))
@@ -179,26 +179,26 @@ def arms(result: LoopResult) -> Markup | None:
     if len(result.arms) < 2:
         return None
     start = result.of(result.arms[0], "before")
-    rows: Rows = [_arm_row("before any round", start, words.NONE, result.examined)] if start else []
+    rows: Rows = [_arm_row("before any round", start, words.NONE, result.measured)] if start else []
     for arm in result.arms:
         mine = [row for row in result.rows if row.arm == arm]
         passed = f"{sum(row.accepted for row in mine)} of {len(mine)}"
-        rows.append(_arm_row(arm, result.of(arm, "after"), passed, result.examined))
+        rows.append(_arm_row(arm, result.of(arm, "after"), passed, result.measured))
     columns = [
         Column("Arm"),
-        *numbers(*(HEADS[name] for name in result.examined), "Text", "Passed"),
+        *numbers(*(HEADS[name] for name in result.measured), "Text", "Passed"),
     ]
     title = "The loop with something taken out"
     what = (
         "Each arm is the same loop with one thing taken out or put in its place, examined after its last round, all "
-        f"seeds together: {'; '.join(MEASURES[name].lower() for name in result.examined)}; nats a token of general "
+        f"seeds together: {'; '.join(MEASURES[name].lower() for name in result.measured)}; nats a token of general "
         "text; rounds that passed the gate. 95% intervals in brackets."
     )
     return tabled("table-of-arms", title, what, table(columns, rows, title, "arms"))
 
 
-def _arm_row(name: str, one: ArmSummary | None, passed: str, examined: Sequence[str]) -> list[Child]:
-    shares = [_said(getattr(one, measure)) if one else words.NONE for measure in examined]
+def _arm_row(name: str, one: ArmSummary | None, passed: str, names: Sequence[str]) -> list[Child]:
+    shares = [_said(getattr(one, measure)) if one else words.NONE for measure in names]
     return [cut(name, 40), *shares, _nats(one.text) if one else words.NONE, passed]
 
 

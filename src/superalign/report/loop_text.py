@@ -40,7 +40,7 @@ def _exam(result: LoopResult) -> Table:
     table = grid("", "before", "after", text=1)
     arm = result.arms[0] if result.arms else ""
     before, after = result.of(arm, "before"), result.of(arm, "after")
-    for name in result.examined:
+    for name in result.measured:
         table.add_row(Text(MEASURES[name]), *(shared(getattr(one, name) if one else None) for one in (before, after)))
     text = [Text(words.ratio(one.text) if one else words.NONE) for one in (before, after)]
     table.add_row(Text("general text, nats a token"), *text)
@@ -63,7 +63,7 @@ def _rounds(result: LoopResult) -> Table:
 def _arms(result: LoopResult) -> Table:
     from rich.text import Text
 
-    shown = [name for name in result.examined if name != "false_evidence"]
+    shown = [name for name in result.measured if name != "false_evidence"]
     table = grid("arm", *(HEADS.get(name, name) for name in shown), "passed", text=1)
     for arm in result.arms:
         after = result.of(arm, "after")

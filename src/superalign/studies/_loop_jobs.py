@@ -178,8 +178,8 @@ class Round:
             **{name: job for name, job in optional.items() if job},
         }
         taught = self._taught(found)
-        asked = self.past[0] if self.past else Turn(exposed, judged, consulted, revised, drawn, taught, taught)
-        return Turn(exposed, judged, consulted, revised, drawn, taught, self._passed(taught, asked))
+        people = (self.past[0].exposed, self.past[0].consulted) if self.past else (exposed, consulted)
+        return Turn(exposed, judged, consulted, revised, drawn, taught, self._passed(taught, *people))
 
     def _exposed(self) -> Job:
         loop = self.jobs.loop
@@ -191,7 +191,7 @@ class Round:
         if loop.patience and self.number >= loop.patience:
             attacked["enough"] = loop.enough
             for place, turn in enumerate(self.past[-loop.patience :]):
-                asking |= {f"exposed{place}": turn.exposed, f"passed{place}": turn.passed}
+                asking |= {f"exposed{place:03}": turn.exposed, f"passed{place:03}": turn.passed}
         return Job(expose, {**self._base, **dealt, **self.jobs.attacker, **attacked}, asking, self._titled("attacks"))
 
     def _judged(self, exposed: Job) -> Job:
@@ -239,16 +239,17 @@ class Round:
         inputs = {**found, **self._known, **older}
         return Job(teach, {**self._base, **lesson}, inputs, self._titled("learning"))
 
-    def _passed(self, taught: Job, first: Turn) -> Job:
+    def _passed(self, taught: Job, exposed: Job, consulted: Job | None) -> Job:
         loop = self.jobs.loop
         limits = {**{one.name: one.limit for one in loop.aims}, "text": loop.lose_text}
         asked = {"items": self.jobs.items, **self.jobs.benign, "taught": taught, "start": self.start, **self._known}
         weighed = {**self.start.params, "parts": list(loop.parts), "limits": limits if self.arm.gated else None}
         if loop.dual_step:
             weighed["duals"] = {"step": loop.dual_step, "limits": {one.name: one.limit for one in loop.aims[1:]}}
-        if self.arm.shared and first.consulted:
-            asked |= {"exposed": first.exposed, "consulted": first.consulted}
-            weighed["people"] = {"critics": [one.identity() for one in loop.critics], "limit": loop.lose_critic}
+        if self.arm.shared and consulted:
+            asked |= {"exposed": exposed, "consulted": consulted}
+            limits["critic"] = loop.lose_critic
+            weighed["people"] = [one.identity() for one in loop.critics]
         return Job(gate, weighed, asked, self._titled("gate"))
 
     @property

@@ -111,9 +111,8 @@ class AttackStudy(Study[AttackPlan, AttackResult]):
         if world == "behaviour" and self.critic is None:
             why = "nobody knows what a response to a request is worth but a critic"
             raise ConfigError("attacks on behaviours need a critic", why=why, fix="for example: --critic keywords")
-        if self.critic and self.critic.learns:
-            why, fix = "an attack has no labels to teach it on", f"taught,critic=({self.critic}),on=TASK"
-            raise ConfigError(f"critic {self.critic} must be taught first", why=why, fix=fix)
+        if self.critic:
+            self.critic.check_taught("an attack")
         for one in self.attacks:
             if world not in one.worlds:
                 told = {"knowledge": "pairs of answers", "behaviour": "requests (goals:FILE)"}

@@ -24,7 +24,7 @@ from superalign.critic import Critic, CriticChoice
 from superalign.errors import ConfigError
 from superalign.fit import FitChoice
 from superalign.fits.lora import Lora
-from superalign.loop_check import check, suited, world_of_task
+from superalign.loop_check import ADAPTER, check, suited, world_of_task
 from superalign.loop_evaluation import evaluate
 from superalign.loop_evidence import LoopEvidence
 from superalign.loop_plan import Ablation, Arm, LoopPlan
@@ -108,7 +108,7 @@ class Loop(Study[LoopPlan, LoopResult]):
     """What is wanted of the learner; see superalign ls aims."""
     update: UpdateChoice = default("pairs")
     """How it learns from feedback; see superalign ls updates."""
-    fit: FitChoice = default("lora,read=policy,keep=true,lr=0.003,batch=4,epochs=2,target=attention,spare=3")
+    fit: FitChoice = default(f"{ADAPTER},lr=0.003")
     """How its adapter learns; it goes on from round to round."""
     revisions: Annotated[int, Field(ge=0)] = 12
     """For how many goals of a round the learner answers again, told what the critics say."""
@@ -199,7 +199,7 @@ class Loop(Study[LoopPlan, LoopResult]):
             task.fingerprint()
         for judge in self._judges():
             judge.prepare(report)
-        for model in self._models():
+        for model in self._players():
             model.prepare(report)
 
     def fingerprints(self) -> dict[str, str]:
@@ -249,7 +249,9 @@ class Loop(Study[LoopPlan, LoopResult]):
         advisor = None if self.update.advises_itself else self.update.advisor
         return [*self.critics, *filter(None, (refusals, advisor, self.expert))]
 
+    def _players(self) -> list[Model]:
+        return [self.learner, *filter(None, (self.attacker, self.risk_model))]
+
     def _models(self) -> list[Model]:
-        found = [self.learner, *(model for one in self._judges() for model in one.models())]
-        found += [one for one in (self.attacker, self.risk_model) if one]
+        found = [*self._players(), *(model for one in self._judges() for model in one.models())]
         return list({str(model): model for model in found}.values())
